@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef LASTPORT_H
+#define LASTPORT_H
+
+/*
+ * liblastport: how many more TCP connections this machine can open and accept.
+ *
+ * A look reads the running kernel once and gives a report: a list of limits, nearest to exhaustion
+ * first. A report is plain memory: it reads nothing later, and any thread may use it as long as
+ * nobody frees it. Looks may run in several threads at once. The library prints nothing by itself,
+ * changes nothing on the system, and never moves the calling thread to another namespace.
+ *
+ * Functions that can fail return 0 or a negative errno. Option and result structs begin with their
+ * size, so that later versions can add to them: use the LASTPORT_*_INIT macros.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LASTPORT_API __attribute__((visibility("default")))
+
+/* "0.1.0" */
+LASTPORT_API const char *lastport_version(void);
+
+struct lastport_report;
+
+struct lastport_look_options {
+	size_t size;
+	const char *netns;   /* a name of /run/netns, an inode, "host", "self", or NULL or "all" */
+	const char *kind;    /* only this kind of limit, or NULL for all */
+	uint32_t interval_ms; /* 0: one look; else a second one so much later, for growth */
+};
+#define LASTPORT_LOOK_OPTIONS_INIT \
+	{                          \
+		.size = sizeof(struct lastport_look_options) \
+	}
+
+/*
+ * Reads the kernel. On success *ret is the caller's, to free with lastport_report_free().
+ * On failure the sentence for people is written to message (of message_size bytes; may be NULL).
+ * -EINVAL: a bad option. -ENOENT: no such namespace. -EPERM: may not enter it.
+ * What could not be read is no failure: lastport_report_complete() and the report's gaps say so.
+ */
+LASTPORT_API int lastport_look(const struct lastport_look_options *options,
+			       struct lastport_report **ret, char *message, size_t message_size);
+LASTPORT_API void lastport_report_free(struct lastport_report *report);
+
+/* Whether everything asked for was read. */
+LASTPORT_API bool lastport_report_complete(const struct lastport_report *report);
+LASTPORT_API size_t lastport_report_gaps(const struct lastport_report *report);
+/* One sentence; lives as long as the report. NULL when index is out of range. */
+LASTPORT_API const char *lastport_report_gap(const struct lastport_report *report, size_t index);
+
+enum lastport_known {
+	LASTPORT_KNOWN_REUSABLE = 1 << 0,
+	LASTPORT_KNOWN_RATE = 1 << 1,
+	LASTPORT_KNOWN_SUSTAINABLE = 1 << 2,
+	LASTPORT_KNOWN_EXHAUSTED = 1 << 3,
+	LASTPORT_KNOWN_NETNS = 1 << 4,
+};
+
+/* Strings live as long as the report. A figure whose bit is not in `known` is 0 and means nothing. */
+struct lastport_limit {
+	size_t size;
+	unsigned known;	   /* bits of enum lastport_known */
+	const char *kind;  /* "local-ports" … */
+	uint64_t netns;	   /* inode of the namespace; not known for a limit of the machine */
+	const char *netns_name; /* or NULL */
+	uint64_t used, capacity, headroom, reusable;
+	uint32_t pressure; /* permyriad: 0 to 10000 */
+	bool exact;	   /* false: an estimate */
+	double rate;	   /* TIME_WAIT a second over the last 60 s */
+	double sustainable; /* 1/s that never fill it */
+	double exhausted_in_s; /* seconds; INFINITY where it will not fill at this rate */
+};
+#define LASTPORT_LIMIT_INIT \
+	{                   \
+		.size = sizeof(struct lastport_limit) \
+	}
+
+LASTPORT_API size_t lastport_report_limits(const struct lastport_report *report);
+/* The limit at index, nearest to exhaustion first. -ERANGE when there is none, -EINVAL for a bad
+ * size. */
+LASTPORT_API int lastport_report_limit(const struct lastport_report *report, size_t index,
+				       struct lastport_limit *ret);
+/* What it is a limit of, for people: "10.0.0.5 → 10.1.2.3:443". As snprintf(). */
+LASTPORT_API int lastport_report_where(const struct lastport_report *report, size_t index,
+				       char *buf, size_t size);
+
+/*
+ * The pool that a connect() from this machine to address:port ("10.1.2.3:443", "[::1]:80") would
+ * draw from, in each namespace looked at: the index of the fullest one that is already in use, or
+ * of the new destination's pool of that family. -EINVAL: not an address and port. -ENOENT: none.
+ */
+LASTPORT_API int lastport_report_find_destination(const struct lastport_report *report,
+						  const char *address_port, size_t *ret_index);
+
+/* The names of all kinds, by index; NULL past the last. */
+LASTPORT_API const char *lastport_kind_name(size_t index);
+
+/* JSON schema 1 in one line. A negative errno when writing failed. */
+LASTPORT_API int lastport_write_json(const struct lastport_report *report, FILE *out);
+
+struct lastport_text_options {
+	size_t size;
+	unsigned width; /* columns; 0 for 80 */
+	bool colour;
+	bool unicode; /* UTF-8; else plain ASCII */
+	size_t rows;  /* at most so many limits; 0 for all */
+};
+#define LASTPORT_TEXT_OPTIONS_INIT \
+	{                          \
+		.size = sizeof(struct lastport_text_options) \
+	}
+
+/* For people. A negative errno when writing failed. */
+LASTPORT_API int lastport_write_text(const struct lastport_report *report,
+				     const struct lastport_text_options *options, FILE *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

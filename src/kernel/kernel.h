@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The only code that reads the kernel. Where it reads is a parameter, so that a test can put a
+ * folder of recorded texts and a socket of recorded answers in place of a machine.
+ */
+
+#include "base/error.h"
+#include "snapshot/snapshot.h"
+
+/* Descriptors are the caller's. */
+struct lp_kernel {
+	int proc;      /* open /proc */
+	int sys;       /* open /sys, or -1 */
+	int run_netns; /* open /run/netns, or -1 where there is none */
+};
+#define LP_KERNEL_NONE ((struct lp_kernel){.proc = -1, .sys = -1, .run_netns = -1})
+
+/* Opens the running machine's. 0, or negative errno with err set: without /proc nothing works. */
+int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err);
+void lp_kernel_close(struct lp_kernel *kernel);
+
+/* ---- proc texts: each parser takes the text, each reader takes the descriptor -------------- */
+
+/*
+ * Reads a whole small file below dir into buf, NUL-terminated. Returns its length, or a negative
+ * errno; -EFBIG when it does not fit, -EINVAL when it holds a NUL byte.
+ */
+ssize_t lp_read_text(int dir, const char *path, char *buf, size_t size);
+
+/* "TCP: inuse 1 orphan 0 tw 0 alloc 1 mem 0" of sockstat. Sets what it finds; -EINVAL if no TCP. */
+int lp_sockstat_parse(const char *text, struct lp_netns *netns, struct lp_machine *machine);
+/* "TCP6: inuse 1" of sockstat6. */
+int lp_sockstat6_parse(const char *text, struct lp_netns *netns);
+/* Both, of the calling thread's namespace: thread-self/net/. Absent files leave figures unknown. */
+int lp_sockstat_read(const struct lp_kernel *kernel, struct lp_netns *netns,
+		     struct lp_machine *machine);
+
+/* "32768	60999". -EINVAL unless two numbers of 0 to 65535, low <= high. */
+int lp_range_parse(const char *text, uint32_t *low, uint32_t *high);
+/* "8080,9000-9010" or "": adds to the map. -EINVAL at the first thing that is not a port list. */
+int lp_port_list_parse(const char *text, struct lp_port_map *map);
+/*
+ * The sysctls of the calling thread's namespace (sys/net/ipv4, sys/net/netfilter), conntrack
+ * figures, `initial` and `has_ipv6` into netns; the reserved ports into `reserved` and those of
+ * them in the range counted in netns->reserved. A sysctl that is not there stays unknown, except
+ * tcp_tw_reuse_delay, which is 1000 before Linux 6.14. Unreadable or malformed: a gap.
+ */
+int lp_sysctl_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+		   struct lp_netns *netns, struct lp_port_map *reserved);
+
+/* file-nr, tcp_mem, tcp_max_orphans, slab sizes, uname: call in the initial namespace if possible. */
+int lp_machine_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot);
+int lp_file_nr_parse(const char *text, struct lp_machine *machine);
+int lp_tcp_mem_parse(const char *text, struct lp_machine *machine);
+
+/*
+ * Every process that can be seen: descriptors and their limit, as one pass over /proc. In the same
+ * pass, the network namespaces that processes are in (see below). Processes that may not be read
+ * are counted in one gap ("processes"), those that vanish meanwhile are not.
+ */
+struct lp_netns_list;
+int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+		    struct lp_netns_list *namespaces);
+
+/* ---- network namespaces ------------------------------------------------------------------- */
+
+struct lp_netns_place {
+	uint64_t inode, device;
+	char *name;  /* under /run/netns, "host", or NULL */
+	pid_t pid;   /* a process in it, or 0 */
+	int fd;	     /* open, to enter it with setns(); -1: it is the caller's own */
+};
+struct lp_netns_list {
+	struct lp_netns_place *items;
+	size_t n, room;
+	void *index; /* so that a hundred thousand processes in one namespace cost nothing */
+};
+void lp_netns_list_done(struct lp_netns_list *list);
+
+/*
+ * All namespaces there are to see: the caller's own first, then those of /run/netns, of processes
+ * (threads too where cheap), of nsfs mounts, and those held by a descriptor only. What may not be
+ * seen is a gap ("namespaces"). Fills snapshot->processes on the way.
+ */
+int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+		       struct lp_netns_list *list);
+
+/* ---- sockets ------------------------------------------------------------------------------ */
+
+struct lp_netns_sockets_options {
+	bool bound; /* also ask for bound but unconnected sockets: walks the bind table */
+};
+
+/*
+ * Reads all TCP sockets of the calling thread's namespace by sock_diag into netns, whose sysctls
+ * are already known. Interrupted or lost parts are asked again a bounded number of times; what
+ * stays missing is a gap.
+ */
+int lp_sockets_read(struct lp_snapshot *snapshot, struct lp_netns *netns,
+		    const struct lp_port_map *reserved,
+		    const struct lp_netns_sockets_options *options);
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+struct lp_look_options {
+	const char *netns; /* name, inode in decimal, "host", "self"; NULL or "all" for every one */
+};
+
+/* Fills a new snapshot of the machine. *ret is the caller's. */
+int lp_look(const struct lp_kernel *kernel, const struct lp_look_options *options,
+	    struct lp_snapshot **ret, struct lp_error *err);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What was seen of a machine at one moment, and what could not be seen. Sources fill it, limits
+ * read it; it knows nothing of the kernel's files and prints nothing.
+ */
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/address.h"
+#include "base/figure.h"
+
+/* The kernel's numbers (include/net/tcp_states.h). */
+enum lp_tcp_state {
+	LP_ESTABLISHED = 1,
+	LP_SYN_SENT = 2,
+	LP_SYN_RECV = 3,
+	LP_FIN_WAIT1 = 4,
+	LP_FIN_WAIT2 = 5,
+	LP_TIME_WAIT = 6,
+	LP_CLOSE = 7,
+	LP_CLOSE_WAIT = 8,
+	LP_LAST_ACK = 9,
+	LP_LISTEN = 10,
+	LP_CLOSING = 11,
+	LP_STATES = 12,
+};
+
+/* "established", "time_wait" …: as JSON spells them. state is 1 to LP_STATES - 1. */
+const char *lp_state_name(enum lp_tcp_state state);
+
+enum {
+	LP_PORTS = 65536,
+	LP_TIME_WAIT_S = 60, /* TCP_TIMEWAIT_LEN, include/net/tcp.h */
+};
+
+/* One bit a port. */
+struct lp_port_map {
+	uint64_t bits[LP_PORTS / 64];
+};
+
+static inline bool lp_port_get(const struct lp_port_map *map, uint32_t port)
+{
+	return map->bits[port / 64] >> (port % 64) & 1;
+}
+
+static inline void lp_port_set(struct lp_port_map *map, uint32_t port)
+{
+	map->bits[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+/* How many of the ports low to high (both included) are set. 0 when low > high. */
+uint32_t lp_port_count(const struct lp_port_map *map, uint32_t low, uint32_t high);
+
+/* TIME_WAIT entries by the whole seconds they have left: [59] are the newest. */
+struct lp_timers {
+	uint32_t left[LP_TIME_WAIT_S];
+};
+
+/* On whose side of a connection this namespace is. */
+enum lp_side {
+	LP_OPENED = 0,	 /* the local port is one of the range: local-ports */
+	LP_ACCEPTED = 1, /* the local port is a listener's: client-ports */
+};
+
+/*
+ * The connections of one (local address, remote address, port). The port is the remote one for
+ * LP_OPENED and the listener's for LP_ACCEPTED. No padding: compared and hashed as bytes.
+ */
+struct lp_pool_key {
+	struct lp_address local;
+	struct lp_address remote;
+	uint16_t port;
+	uint16_t side;
+};
+_Static_assert(sizeof(struct lp_pool_key) == 52, "no padding: hashed as bytes");
+
+/* Counts fit 16 bits: a tuple is unique, so a pool has at most 65,535 connections. */
+struct lp_pool {
+	struct lp_pool_key key;
+	/*
+	 * Connections by state. LP_OPENED counts only ports that connect() may choose: in the
+	 * range, not reserved, not held by an explicit bind.
+	 */
+	uint16_t states[LP_STATES];
+	uint16_t aged;		       /* TIME_WAIT older than tcp_tw_reuse_delay */
+	uint16_t oldest_left_ms;       /* time left of the oldest TIME_WAIT; 0 to 60000 */
+	uint16_t missed;	       /* at most so many more were summed away before it was kept */
+	uint16_t low_ports;	       /* LP_ACCEPTED: client ports below 1024 */
+	uint16_t left[LP_TIME_WAIT_S]; /* TIME_WAIT by whole seconds left */
+};
+
+struct lp_listener {
+	struct lp_address address;
+	uint64_t inode; /* of the socket; 0 when not known */
+	uint32_t uid;
+	uint32_t waiting; /* idiag_rqueue: connections not accepted yet */
+	uint32_t backlog; /* idiag_wqueue: the limit given to listen(), capped by somaxconn */
+	uint16_t port;
+	bool v6only;
+};
+
+/* What bind(port 0) finds on one local address. */
+struct lp_bind_address {
+	struct lp_address address; /* a wildcard stands for bind() to it */
+	uint32_t held;		   /* ports of the range, not reserved, that a bind holds here */
+	uint32_t taken;		   /* other ports of the range, not reserved, that are in use here */
+};
+
+struct lp_netns {
+	uint64_t inode;
+	uint64_t device; /* st_dev of the namespace file: with inode, its identity */
+	char *name;	 /* under /run/netns, "host" for that of pid 1, or NULL */
+	pid_t pid;	 /* a process inside, or 0 */
+	bool initial;	 /* the machine's first namespace: has the machine-wide sysctls */
+
+	/* sysctls of the namespace, /proc/sys/net/ipv4 */
+	struct lp_figure range_low, range_high; /* ip_local_port_range, both included */
+	struct lp_figure tw_reuse;		/* tcp_tw_reuse: 0 off, 1 all, 2 loopback */
+	struct lp_figure tw_reuse_delay_ms;	/* tcp_tw_reuse_delay; 1000 before 6.14 */
+	struct lp_figure timestamps;		/* tcp_timestamps: 0 off */
+	struct lp_figure max_tw_buckets;	/* tcp_max_tw_buckets */
+
+	/* sockstat, sockstat6: sockets in the tables, without TIME_WAIT; TIME_WAIT of both */
+	struct lp_figure in_use4, in_use6, time_wait;
+	bool has_ipv6;
+
+	struct lp_figure conntrack_entries, conntrack_max; /* net/netfilter/nf_conntrack_* */
+
+	uint32_t reserved; /* ports of the range in ip_local_reserved_ports */
+	uint32_t held;	   /* ports of the range, not reserved, that an explicit bind holds */
+
+	bool sockets_read; /* what follows was read */
+	uint64_t states[LP_STATES];
+	struct lp_timers timers;
+	struct lp_listener *listeners;
+	size_t n_listeners;
+	struct lp_bind_address *binds;
+	size_t n_binds;
+	struct lp_pool *pools; /* by no order */
+	size_t n_pools;
+	uint64_t summed_pools;	 /* pools too small to matter, not kept; an estimate */
+	uint64_t summed_sockets; /* connections in them */
+};
+
+struct lp_process {
+	pid_t pid;
+	char command[16];
+	uint64_t descriptors; /* open, with a number below the limit */
+	uint64_t limit;	      /* soft RLIMIT_NOFILE */
+};
+
+struct lp_machine {
+	char kernel[65];
+	char host[65];
+	struct lp_figure file_allocated, file_max;     /* /proc/sys/fs/file-nr */
+	struct lp_figure tcp_pages, tcp_pages_max;     /* sockstat mem, tcp_mem[2] */
+	struct lp_figure tcp_pages_pressure;	       /* tcp_mem[1] */
+	struct lp_figure page_size;		       /* bytes */
+	struct lp_figure time_wait_size, bind_bucket_size; /* bytes in slab, each */
+	struct lp_figure orphans, max_orphans;
+	struct lp_figure tcp_allocated; /* sockstat alloc: TCP sockets of all namespaces */
+};
+
+/* Something that could not be read, or not wholly. */
+struct lp_gap {
+	const char *what; /* a static word: "sockets", "namespaces", "processes" … */
+	uint64_t netns;	  /* inode, or 0 for the machine */
+	char *why;
+};
+
+enum lp_reader {
+	LP_READER_DIAG,
+};
+
+struct lp_snapshot {
+	int64_t taken_at_ms; /* since the epoch */
+	int64_t took_us;
+	enum lp_reader reader;
+	bool privileged; /* could enter other namespaces */
+	struct lp_machine machine;
+	struct lp_netns *netns;
+	size_t n_netns, room_netns;
+	struct lp_process *processes;
+	size_t n_processes, room_processes;
+	struct lp_gap *gaps; /* none: the snapshot is complete */
+	size_t n_gaps, room_gaps;
+};
+
+struct lp_snapshot *lp_snapshot_new(void);
+void lp_snapshot_free(struct lp_snapshot *snapshot);
+static inline void lp_snapshot_freep(struct lp_snapshot **snapshot)
+{
+	lp_snapshot_free(*snapshot);
+}
+
+/* Says that something is missing. `what` is static; the same sentence twice is kept once. */
+int lp_snapshot_gap(struct lp_snapshot *snapshot, const char *what, uint64_t netns,
+		    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Appends a zeroed namespace or process; NULL when memory is short. Pointers move. */
+struct lp_netns *lp_snapshot_add_netns(struct lp_snapshot *snapshot);
+struct lp_process *lp_snapshot_add_process(struct lp_snapshot *snapshot);
+
+/* TCP sockets of all namespaces, TIME_WAIT included, from sockstat: known if all were. */
+struct lp_figure lp_snapshot_sockets(const struct lp_snapshot *snapshot);
+
+/* Ports of the range, less reserved: 0 when the range is not known. */
+uint32_t lp_netns_range_ports(const struct lp_netns *netns);
