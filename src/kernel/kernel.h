@@ -66,23 +66,41 @@ int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
 
 /* ---- network namespaces ------------------------------------------------------------------- */
 
+/*
+ * Where a namespace can be entered. Nothing is held open: with a descriptor each, a thousand
+ * namespaces would not fit into RLIMIT_NOFILE, and a library may not raise its caller's.
+ */
 struct lp_netns_place {
 	uint64_t inode, device;
-	char *name;  /* under /run/netns, "host", or NULL */
-	pid_t pid;   /* a process in it, or 0 */
-	int fd;	     /* open, to enter it with setns(); -1: it is the caller's own */
+	char *name;	/* under /run/netns, "host", or NULL */
+	char *path;	/* below /proc: of a thread, a mount or a descriptor; or NULL */
+	pid_t pid;	/* the first process seen in it, or 0 */
+	pid_t last_pid; /* the last one: when the first is gone */
+	bool own;	/* the calling thread's: nothing to enter */
+	bool named;	/* name is a file under /run/netns */
 };
 struct lp_netns_list {
 	struct lp_netns_place *items;
 	size_t n, room;
-	void *index; /* so that a hundred thousand processes in one namespace cost nothing */
+	void *index;	 /* so that a hundred thousand processes in one namespace cost nothing */
+	bool host_known; /* that of pid 1 was told */
 };
 void lp_netns_list_done(struct lp_netns_list *list);
 
 /*
- * All namespaces there are to see: the caller's own first, then those of /run/netns, of processes
- * (threads too where cheap), of nsfs mounts, and those held by a descriptor only. What may not be
- * seen is a gap ("namespaces"). Fills snapshot->processes on the way.
+ * Opens a namespace for setns(), and makes sure that it still is the one that was listed. The
+ * descriptor is the caller's. -ENOENT: it went away meanwhile, which is no gap; else why not.
+ */
+int lp_netns_place_open(const struct lp_kernel *kernel, const struct lp_netns_place *place);
+
+/*
+ * All namespaces there are to see: the caller's own first (always there, its inode 0 where /proc
+ * does not tell it), then those of /run/netns, of processes (threads too where cheap), of nsfs
+ * mounts, and those held by a descriptor only. Without CAP_SYS_ADMIN the own one only. What may
+ * not be seen is a gap ("namespaces"). Fills snapshot->processes and snapshot->privileged too.
+ *
+ * Where pid 1 may not be asked, host_known is false: the namespace in which lp_sysctl_read() finds
+ * `initial` is then the "host".
  */
 int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
 		       struct lp_netns_list *list);
