@@ -75,11 +75,19 @@ struct lp_limits {
 };
 void lp_limits_done(struct lp_limits *limits);
 
+/* What used, capacity and headroom count. */
+enum lp_unit {
+	LP_UNIT_COUNT = 0, /* ports, descriptors, entries: what the label says */
+	LP_UNIT_PAGES,	   /* pages of memory, of machine.page_size bytes */
+};
+
 struct lp_limit_kind {
 	const char *name;  /* "local-ports": fixed, as in JSON */
 	const char *label; /* "local ports": for people */
 	const char *refuses; /* what people see when it is used up, one phrase */
 	bool of_machine; /* has no namespace */
+	bool of_pool;	 /* subject is a pool, or NULL for a new destination's */
+	enum lp_unit unit;
 	/* Appends every limit of this kind that the snapshot knows enough about. 0 or -ENOMEM. */
 	int (*collect)(const struct lp_snapshot *snapshot, struct lp_limits *limits);
 	/* The scope as JSON has it. */
