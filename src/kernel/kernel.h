@@ -57,8 +57,9 @@ int lp_tcp_mem_parse(const char *text, struct lp_machine *machine);
 
 /*
  * Every process that can be seen: descriptors and their limit, as one pass over /proc. In the same
- * pass, the network namespaces that processes are in (see below). Processes that may not be read
- * are counted in one gap ("processes"), those that vanish meanwhile are not.
+ * pass, the network namespaces that processes are in, where `namespaces` is not NULL (see below).
+ * Processes that may not be read are counted in one gap ("processes"), those that vanish meanwhile
+ * are not. Kernel threads are left out.
  */
 struct lp_netns_list;
 int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
@@ -73,17 +74,17 @@ int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
 struct lp_netns_place {
 	uint64_t inode, device;
 	char *name;	/* under /run/netns, "host", or NULL */
-	char *path;	/* below /proc: of a thread, a mount or a descriptor; or NULL */
+	char *path;	/* below /run/netns if named, else /proc (thread, mount, descriptor) */
 	pid_t pid;	/* the first process seen in it, or 0 */
 	pid_t last_pid; /* the last one: when the first is gone */
 	bool own;	/* the calling thread's: nothing to enter */
-	bool named;	/* name is a file under /run/netns */
+	bool named;	/* has a file under /run/netns */
 };
 struct lp_netns_list {
 	struct lp_netns_place *items;
 	size_t n, room;
-	void *index;	 /* so that a hundred thousand processes in one namespace cost nothing */
-	bool host_known; /* that of pid 1 was told */
+	bool host_known;	    /* that of pid 1 was told */
+	struct lp_netns_scan *scan; /* what the search keeps: src/kernel/scan.h */
 };
 void lp_netns_list_done(struct lp_netns_list *list);
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static int open_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err)
+{
+	*kernel = LP_KERNEL_NONE;
+	int fd = open_dir("/proc");
+	if (fd < 0)
+		return lp_fail(err, -fd, "can't open /proc: %s", strerror(-fd));
+	if (faccessat(fd, "sys/kernel", F_OK, 0) < 0) {
+		int code = errno;
+		(void)close(fd);
+		return lp_fail(err, code, "/proc is not mounted: sys/kernel: %s", strerror(code));
+	}
+	kernel->proc = fd;
+	/* what these two add is left out where they are not there */
+	fd = open_dir("/sys");
+	kernel->sys = fd < 0 ? -1 : fd;
+	fd = open_dir("/run/netns");
+	kernel->run_netns = fd < 0 ? -1 : fd;
+	return 0;
+}
+
+static void close_one(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+void lp_kernel_close(struct lp_kernel *kernel)
+{
+	close_one(kernel->proc);
+	close_one(kernel->sys);
+	close_one(kernel->run_netns);
+	*kernel = LP_KERNEL_NONE;
+}

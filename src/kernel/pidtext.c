@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "kernel/scan.h"
+
+enum {
+	PF_KTHREAD = 0x00200000, /* include/linux/sched.h, the same since 2.6.27 */
+	/* fields of /proc/PID/stat counted from the state, which is the third */
+	STAT_FLAGS = 9 - 3,
+	STAT_THREADS = 20 - 3,
+};
+
+/* Skips n blank-separated words. */
+static const char *skip_words(const char *text, unsigned n)
+{
+	while (n--) {
+		text += strcspn(text, " ");
+		text += strspn(text, " ");
+	}
+	return text;
+}
+
+int lp_stat_parse(const char *text, struct lp_stat *ret)
+{
+	/* the command may hold any byte, brackets too: the last one ends it */
+	const char *at = strrchr(text, ')');
+	if (!at || at[1] != ' ' || at[2] < 'A' || at[2] > 'z' || at[3] != ' ')
+		return -EINVAL;
+	const char *state = at + 2;
+	const char *flags_at = skip_words(state, STAT_FLAGS);
+	const char *threads_at = skip_words(flags_at, STAT_THREADS - STAT_FLAGS);
+	uint64_t flags, threads;
+	if (lp_number_parse(&flags_at, UINT32_MAX, &flags) < 0 || *flags_at != ' ' ||
+	    lp_number_parse(&threads_at, UINT32_MAX, &threads) < 0 || *threads_at != ' ')
+		return -EINVAL;
+	*ret = (struct lp_stat){
+		.state = *state,
+		.kernel_thread = flags & PF_KTHREAD,
+		.threads = threads,
+	};
+	return 0;
+}
+
+/* What follows `label` and blanks at the start of a line; NULL if none starts so. */
+static const char *find_value(const char *text, const char *label)
+{
+	size_t length = strlen(label);
+	while (strncmp(text, label, length) != 0) {
+		text = strchr(text, '\n');
+		if (!text)
+			return NULL;
+		text++;
+	}
+	text += length;
+	return text + strspn(text, " \t");
+}
+
+int lp_limits_parse(const char *text, uint64_t *ret)
+{
+	static const char unlimited[] = "unlimited ";
+	const char *at = find_value(text, "Max open files ");
+	uint64_t n;
+	if (!at)
+		return -EINVAL;
+	if (!strncmp(at, unlimited, strlen(unlimited)))
+		n = UINT64_MAX;
+	else if (lp_number_parse(&at, UINT64_MAX, &n) < 0 || *at != ' ')
+		return -EINVAL;
+	*ret = n;
+	return 0;
+}
+
+int lp_fd_size_parse(const char *text, uint64_t *ret)
+{
+	const char *at = find_value(text, "FDSize:");
+	uint64_t n;
+	if (!at || lp_number_parse(&at, UINT32_MAX, &n) < 0 || *at != '\n')
+		return -EINVAL;
+	*ret = n;
+	return 0;
+}
+
+int lp_netns_link_parse(const char *text, uint64_t *ret)
+{
+	static const char start[] = "net:[";
+	uint64_t n;
+	if (strncmp(text, start, strlen(start)) != 0)
+		return -EINVAL;
+	text += strlen(start);
+	if (lp_number_parse(&text, UINT64_MAX, &n) < 0 || strcmp(text, "]") != 0)
+		return -EINVAL;
+	*ret = n;
+	return 0;
+}
+
+/* Takes "\040" and the like back, in place (fs/proc_namespace.c, mangle()). */
+static void unescape(char *text)
+{
+	char *to = text;
+	for (const char *at = text; *at; to++) {
+		bool octal = at[0] == '\\' && at[1] >= '0' && at[1] <= '3' && at[2] >= '0' &&
+			     at[2] <= '7' && at[3] >= '0' && at[3] <= '7';
+		int byte = octal ? (at[1] - '0') * 64 + (at[2] - '0') * 8 + at[3] - '0' : *at;
+		*to = (char)byte;
+		at += octal ? 4 : 1;
+	}
+	*to = '\0';
+}
+
+/* Cuts the next blank-separated word off; NULL at the end. */
+static char *next_word(char **at)
+{
+	char *word = strsep(at, " ");
+	return word && *word ? word : NULL;
+}
+
+/* "id parent major:minor root point options [optional…] - type source options" */
+int lp_mount_parse(char *line, struct lp_mount *ret)
+{
+	enum { ROOT = 3, POINT = 4, FIXED = 6 };
+	char *words[FIXED];
+	line[strcspn(line, "\n")] = '\0';
+	for (size_t i = 0; i < FIXED; i++) {
+		words[i] = next_word(&line);
+		if (!words[i])
+			return -EINVAL;
+	}
+	char *word;
+	do {
+		word = next_word(&line);
+		if (!word)
+			return -EINVAL;
+	} while (strcmp(word, "-") != 0);
+	char *type = next_word(&line);
+	char *source = strsep(&line, " "); /* may be empty */
+	if (!type || !source || !line)
+		return -EINVAL;
+	unescape(words[ROOT]);
+	unescape(words[POINT]);
+	*ret = (struct lp_mount){words[ROOT], words[POINT], type, line};
+	return 0;
+}

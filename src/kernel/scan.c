@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/number.h"
+
+/* A namespace reached by `path` below /proc only, so far. */
+static int add_path(struct lp_netns_list *list, uint64_t inode, uint64_t device, const char *path)
+{
+	struct lp_netns_place *place;
+	int r = lp_netns_list_place(list, inode, device, &place);
+	if (r <= 0 || !place)
+		return r < 0 ? r : 0;
+	place->path = strdup(path);
+	return place->path ? 0 : -ENOMEM;
+}
+
+/* ---- processes and threads ---------------------------------------------------------------- */
+
+static int scan_process(struct lp_netns_list *list, const struct lp_task *task)
+{
+	struct stat st;
+	if (fstatat(task->dir, "ns/net", &st, 0) < 0) {
+		/* pid 1's is told in other ways */
+		bool refused = errno == EACCES || errno == EPERM;
+		list->scan->unreadable += refused && !(task->pid == 1 && list->host_known);
+		return 0;
+	}
+	struct lp_netns_place *place;
+	int r = lp_netns_list_place(list, st.st_ino, st.st_dev, &place);
+	if (r < 0 || !place)
+		return r < 0 ? r : 0;
+	if (!place->pid)
+		place->pid = task->pid;
+	place->last_pid = task->pid;
+	return 0;
+}
+
+static int scan_thread(struct lp_netns_list *list, const struct lp_task *task, int threads,
+		       const char *tid)
+{
+	char path[sizeof(task->base) + 64];
+	struct stat st;
+	(void)snprintf(path, sizeof(path), "%.20s/ns/net", tid);
+	if (fstatat(threads, path, &st, 0) < 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/task/%.20s/ns/net", task->base, tid);
+	return add_path(list, st.st_ino, st.st_dev, path);
+}
+
+static int scan_threads(struct lp_netns_list *list, const struct lp_task *task, size_t n)
+{
+	if (list->scan->threads + n > LP_SCAN_THREADS) {
+		list->scan->threads_left_out += n;
+		return 0;
+	}
+	list->scan->threads += n;
+	_cleanup_(lp_close_fd) int fd =
+		openat(task->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(lp_close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return 0;
+	lp_take_fd(fd);
+	const struct dirent *entry;
+	while ((entry = readdir(dir))) {
+		uint64_t tid;
+		if (lp_number_whole(entry->d_name, INT32_MAX, &tid) < 0 || (pid_t)tid == task->pid)
+			continue;
+		int r = scan_thread(list, task, dirfd(dir), entry->d_name);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- mounts ------------------------------------------------------------------------------- */
+
+static int add_unreached(struct lp_netns_scan *scan, uint64_t inode)
+{
+	if (!lp_array_grow(&scan->unreached, &scan->room_unreached, scan->n_unreached,
+			   sizeof(*scan->unreached)))
+		return -ENOMEM;
+	scan->unreached[scan->n_unreached++] = inode;
+	return 0;
+}
+
+static int scan_mount(const struct lp_kernel *kernel, struct lp_netns_list *list,
+		      const struct lp_task *task, char *line)
+{
+	struct lp_mount mount;
+	struct lp_netns_place *place;
+	uint64_t inode;
+	if (lp_mount_parse(line, &mount) < 0 || strcmp(mount.type, "nsfs") != 0 ||
+	    lp_netns_link_parse(mount.root, &inode) < 0)
+		return 0;
+	if (lp_inode_map_has(&list->scan->namespaces, inode, list->scan->device))
+		return 0;
+	_cleanup_(lp_free_ptr) char *path = NULL;
+	if (asprintf(&path, "%s/root/%s", task->base, mount.point) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	struct stat st;
+	if (fstatat(kernel->proc, path, &st, AT_NO_AUTOMOUNT) < 0 || st.st_ino != inode ||
+	    st.st_dev != list->scan->device)
+		return add_unreached(list->scan, inode);
+	int r = lp_netns_list_place(list, st.st_ino, st.st_dev, &place);
+	if (r > 0)
+		place->path = lp_take_ptr(path);
+	return r < 0 ? r : 0;
+}
+
+/* Once a mount namespace. */
+static int scan_mounts(const struct lp_kernel *kernel, struct lp_netns_list *list,
+		       const struct lp_task *task)
+{
+	struct stat st;
+	size_t number;
+	if (fstatat(task->dir, "ns/mnt", &st, 0) < 0)
+		return 0;
+	int r = lp_inode_map_add(&list->scan->mounts, st.st_ino, st.st_dev, &number);
+	if (r <= 0)
+		return r;
+	_cleanup_(lp_close_fd) int fd = openat(task->dir, "mountinfo", O_RDONLY | O_CLOEXEC);
+	_cleanup_(lp_close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!file)
+		return 0;
+	lp_take_fd(fd);
+	_cleanup_(lp_free_ptr) char *line = NULL;
+	size_t room = 0;
+	while (getline(&line, &room, file) > 0) {
+		r = scan_mount(kernel, list, task, line);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_holder(struct lp_netns_scan *scan, const struct lp_task *task)
+{
+	if (!lp_array_grow(&scan->holders, &scan->room_holders, scan->n_holders,
+			   sizeof(*scan->holders)))
+		return -ENOMEM;
+	struct lp_holder *holder = &scan->holders[scan->n_holders++];
+	holder->pid = task->pid;
+	holder->open = task->open;
+	memcpy(holder->base, task->base, sizeof(holder->base));
+	return 0;
+}
+
+int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *list,
+		       const struct lp_task *task)
+{
+	enum { DOTS = 2 };
+	struct stat st;
+	int r = scan_process(list, task);
+	if (r < 0 || !list->scan->enter)
+		return r;
+	/* a thread needs root's power to go elsewhere alone; links of "task" count its threads */
+	if (task->uid == 0 && fstatat(task->dir, "task", &st, 0) == 0 && st.st_nlink > DOTS + 1)
+		r = scan_threads(list, task, (size_t)st.st_nlink - DOTS - 1);
+	if (r == 0)
+		r = scan_mounts(kernel, list, task);
+	if (r == 0 && task->open > 0)
+		r = add_holder(list->scan, task);
+	return r;
+}
+
+/* ---- descriptors -------------------------------------------------------------------------- */
+
+struct search {
+	struct lp_netns_list *list;
+	const struct lp_holder *holder;
+	uint64_t left;
+};
+
+static int scan_descriptor(void *data, int dir, uint64_t number)
+{
+	struct search *search = data;
+	char name[24], link[64], path[sizeof(search->holder->base) + 32];
+	uint64_t inode;
+	if (search->left == 0)
+		return 1;
+	search->left--;
+	(void)snprintf(name, sizeof(name), "%ju", (uintmax_t)number);
+	ssize_t n = readlinkat(dir, name, link, sizeof(link) - 1);
+	if (n < 0)
+		return 0;
+	link[n] = '\0';
+	if (lp_netns_link_parse(link, &inode) < 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/fd/%ju", search->holder->base, (uintmax_t)number);
+	return add_path(search->list, inode, search->list->scan->device, path);
+}
+
+static int compare_holders(const void *a, const void *b)
+{
+	const struct lp_holder *x = a, *y = b;
+	if (x->open != y->open)
+		return x->open < y->open ? -1 : 1;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static int scan_holder(const struct lp_kernel *kernel, struct search *search)
+{
+	_cleanup_(lp_close_fd) int dir =
+		openat(kernel->proc, search->holder->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = dir < 0 ? 0 : lp_fd_each(dir, 0, scan_descriptor, search);
+	return r == -ENOMEM ? r : 0; /* gone, or refused as its namespace was before */
+}
+
+int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+			      struct lp_netns_list *list)
+{
+	struct lp_netns_scan *scan = list->scan;
+	struct search search = {.list = list, .left = LP_SCAN_DESCRIPTORS};
+	uint64_t left_out = 0;
+	size_t processes = 0;
+	/* those that keep namespaces open are small; those with many have sockets */
+	if (scan->n_holders)
+		qsort(scan->holders, scan->n_holders, sizeof(*scan->holders), compare_holders);
+	for (size_t i = 0; i < scan->n_holders; i++) {
+		search.holder = &scan->holders[i];
+		if (search.holder->open > search.left) {
+			left_out += search.holder->open;
+			processes++;
+			continue;
+		}
+		int r = scan_holder(kernel, &search);
+		if (r < 0)
+			return r;
+	}
+	if (!processes)
+		return 0;
+	return lp_snapshot_gap(snapshot, "namespaces", 0,
+			       "%ju descriptors of %zu process%s not looked at",
+			       (uintmax_t)left_out, processes, processes == 1 ? "" : "es");
+}

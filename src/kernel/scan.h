@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Between the pass over the processes and the search for namespaces. */
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "kernel/inode_map.h"
+#include "kernel/kernel.h"
+
+/* A process, or the thread that stands for it where its leader is gone. */
+struct lp_task {
+	int dir;       /* open /proc/PID or /proc/PID/task/TID */
+	pid_t pid;     /* of the process */
+	uid_t uid;     /* effective, or root's where it is not dumpable */
+	uint64_t open; /* descriptors */
+	char base[48]; /* "PID" or "PID/task/TID" */
+};
+
+/*
+ * The search costs one stat a process and mount namespace; what costs more is bounded a look, and
+ * what is left out is a gap.
+ */
+enum {
+	/* Threads of root's processes: only they may be in another namespace than their process. */
+	LP_SCAN_THREADS = 4096,
+	/* Descriptors that could hold a namespace, processes with few of them first. */
+	LP_SCAN_DESCRIPTORS = 65536,
+};
+
+struct lp_netns_scan {
+	bool enter;			/* namespaces can be entered: look for all of them */
+	struct lp_inode_map namespaces; /* numbered as list->items (if enter) */
+	struct lp_inode_map mounts;	/* mount namespaces whose mountinfo was read */
+	uint64_t device;		/* of nsfs */
+	size_t unreadable;		/* processes whose namespace may not be asked for */
+	size_t threads;			/* looked at */
+	size_t threads_left_out;
+	struct lp_holder {
+		pid_t pid;
+		uint64_t open;
+		char base[48];
+	} * holders; /* who has descriptors */
+	size_t n_holders, room_holders;
+	uint64_t *unreached; /* inodes of namespaces whose mount could not be reached */
+	size_t n_unreached, room_unreached;
+};
+
+/* Takes note of the namespaces of a process. Part of lp_process_read(). 0 or -ENOMEM. */
+int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *list,
+		       const struct lp_task *task);
+
+/* Looks for namespaces that only descriptors hold. 0 or -ENOMEM. */
+int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+			      struct lp_netns_list *list);
+
+/*
+ * The place of a namespace, made if new. 1: it is new, 0: it was known, -ENOMEM. *ret may move
+ * with the next one.
+ */
+int lp_netns_list_place(struct lp_netns_list *list, uint64_t inode, uint64_t device,
+			struct lp_netns_place **ret);
+
+/* ---- texts of /proc/PID ------------------------------------------------------------------- */
+
+struct lp_stat {
+	char state; /* 'R', 'S', 'Z' … */
+	bool kernel_thread;
+	uint64_t threads;
+};
+/* /proc/PID/stat. 0 or -EINVAL. */
+int lp_stat_parse(const char *text, struct lp_stat *ret);
+
+/* The soft limit of "Max open files" in /proc/PID/limits; UINT64_MAX if unlimited. 0 or -EINVAL. */
+int lp_limits_parse(const char *text, uint64_t *ret);
+
+/* "FDSize:" of /proc/PID/status: descriptors are numbered below it. 0 or -EINVAL. */
+int lp_fd_size_parse(const char *text, uint64_t *ret);
+
+/* "net:[4026532316]", as the link of a namespace is. 0 or -EINVAL. */
+int lp_netns_link_parse(const char *text, uint64_t *ret);
+
+/* One line of mountinfo; the strings point into it. */
+struct lp_mount {
+	char *root;    /* "net:[4026532316]" of a namespace */
+	char *point;   /* seen from the root of its process */
+	char *type;    /* "nsfs" */
+	char *options; /* of the file system */
+};
+/* Takes a line apart in place. 0 or -EINVAL. */
+int lp_mount_parse(char *line, struct lp_mount *ret);
+
+/* ---- /proc/PID/fd ------------------------------------------------------------------------- */
+
+/*
+ * Whether st_size of a /proc/PID/fd is the number of descriptors, as it is since Linux 6.2
+ * (f1f1f2569901): opens one and sees whether it counts.
+ */
+bool lp_fd_size_counts(const struct lp_kernel *kernel);
+
+/*
+ * Lists the "fd" below dir, from number `from` where /proc can seek to it, and counts those below
+ * and not below `limit`. 0 or a negative errno.
+ */
+int lp_fd_list(int dir, uint64_t from, uint64_t limit, uint64_t *below, uint64_t *above);
+
+/* Every number of the "fd" below dir, until visit returns other than 0. Returns that, or errno. */
+int lp_fd_each(int dir, uint64_t from, int (*visit)(void *data, int dir, uint64_t number),
+	       void *data);

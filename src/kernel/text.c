@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/number.h"
+#include "kernel/kernel.h"
+
+static int open_text(int dir, const char *path)
+{
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* From the start to the end, -EFBIG when buf gets full. */
+static ssize_t read_all(int fd, char *buf, size_t size)
+{
+	size_t length = 0;
+	while (length < size) {
+		ssize_t n = pread(fd, buf + length, size - length, (off_t)length);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		length += (size_t)n;
+	}
+	if (length == size)
+		return -EFBIG;
+	buf[length] = '\0';
+	return memchr(buf, '\0', length) ? -EINVAL : (ssize_t)length;
+}
+
+ssize_t lp_read_text(int dir, const char *path, char *buf, size_t size)
+{
+	_cleanup_(lp_close_fd) int fd = open_text(dir, path);
+	return fd < 0 ? fd : read_all(fd, buf, size);
+}
+
+ssize_t lp_read_text_whole(int dir, const char *path, char **ret)
+{
+	_cleanup_(lp_close_fd) int fd = open_text(dir, path);
+	if (fd < 0)
+		return fd;
+	for (size_t size = LP_TEXT_SMALL; size <= LP_TEXT_LARGEST; size *= 2) {
+		_cleanup_(lp_free_ptr) char *buf = malloc(size);
+		if (!buf)
+			return -ENOMEM;
+		/* a sysctl gives one read only: what did not fit is asked for again from the start
+		 */
+		ssize_t length = read_all(fd, buf, size);
+		if (length >= 0)
+			*ret = lp_take_ptr(buf);
+		if (length != -EFBIG)
+			return length;
+	}
+	return -EFBIG;
+}
+
+int lp_read_number(int dir, const char *path, uint64_t max, uint64_t *ret)
+{
+	char buf[64];
+	ssize_t length = lp_read_text(dir, path, buf, sizeof(buf));
+	return length < 0 ? (int)length : lp_number_whole(buf, max, ret);
+}
