@@ -64,12 +64,12 @@ const char *lp_address_text(const struct lp_address *a, char buf[LP_ADDRESS_TEXT
 }
 
 const char *lp_address_port_text(const struct lp_address *a, uint16_t port,
-				 char buf[LP_ADDRESS_TEXT])
+                                 char buf[LP_ADDRESS_TEXT])
 {
 	char plain[LP_ADDRESS_TEXT];
 	lp_address_text(a, plain);
 	(void)snprintf(buf, LP_ADDRESS_TEXT, a->family == AF_INET6 ? "[%.55s]:%u" : "%.55s:%u",
-		       plain, port);
+	               plain, port);
 	return buf;
 }
 

@@ -37,7 +37,7 @@ const char *lp_address_text(const struct lp_address *a, char buf[LP_ADDRESS_TEXT
 
 /* With the port, as people write it: "10.0.0.1:80", "[::1]:80". buf has LP_ADDRESS_TEXT bytes. */
 const char *lp_address_port_text(const struct lp_address *a, uint16_t port,
-				 char buf[LP_ADDRESS_TEXT]);
+                                 char buf[LP_ADDRESS_TEXT]);
 
 /*
  * Parses "10.0.0.1", "::1", "fe80::1%3" or "fe80::1%eth0". 0, or -EINVAL and *ret untouched.

@@ -39,9 +39,9 @@ static inline void lp_close_file(FILE **file)
 		(pointer) = NULL;                   \
 		_p;                                 \
 	})
-#define lp_take_fd(fd)           \
-	({                       \
-		int _fd = (fd);  \
-		(fd) = -1;       \
-		_fd;             \
+#define lp_take_fd(fd)          \
+	({                      \
+		int _fd = (fd); \
+		(fd) = -1;      \
+		_fd;            \
 	})

@@ -12,4 +12,4 @@ struct lp_error {
 
 /* Sets err->text (err may be NULL) and returns -code. code is a positive errno. */
 int lp_fail(struct lp_error *err, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+        __attribute__((format(printf, 3, 4)));

@@ -24,11 +24,11 @@ struct lp_forecast {
 
 /* From one snapshot. What can't be told is not known. */
 struct lp_forecast lp_forecast_one(const struct lp_snapshot *snapshot,
-				   const struct lp_limit *limit);
+                                   const struct lp_limit *limit);
 
 /*
- * Where one look says nothing of the rate: from the same limit seen `seconds` before, by how much
+ * Where one look says nothing of the rate: from the same limit seen `interval_s` before, by how much
  * `used` grew. Leaves what lp_forecast_one() knew alone.
  */
 void lp_forecast_growth(struct lp_forecast *forecast, const struct lp_limit *limit,
-			uint64_t used_before, double seconds);
+                        uint64_t used_before, double interval_s);

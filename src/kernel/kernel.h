@@ -35,7 +35,7 @@ int lp_sockstat_parse(const char *text, struct lp_netns *netns, struct lp_machin
 int lp_sockstat6_parse(const char *text, struct lp_netns *netns);
 /* Both, of the calling thread's namespace: thread-self/net/. Absent files leave figures unknown. */
 int lp_sockstat_read(const struct lp_kernel *kernel, struct lp_netns *netns,
-		     struct lp_machine *machine);
+                     struct lp_machine *machine);
 
 /* "32768	60999". -EINVAL unless two numbers of 0 to 65535, low <= high. */
 int lp_range_parse(const char *text, uint32_t *low, uint32_t *high);
@@ -48,9 +48,10 @@ int lp_port_list_parse(const char *text, struct lp_port_map *map);
  * tcp_tw_reuse_delay, which is 1000 before Linux 6.14. Unreadable or malformed: a gap.
  */
 int lp_sysctl_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-		   struct lp_netns *netns, struct lp_port_map *reserved);
+                   struct lp_netns *netns, struct lp_port_map *reserved);
 
-/* file-nr, tcp_mem, tcp_max_orphans, slab sizes, uname: call in the initial namespace if possible. */
+/* file-nr, tcp_mem, tcp_max_orphans, slab sizes, uname: call in the initial namespace if possible.
+ */
 int lp_machine_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot);
 int lp_file_nr_parse(const char *text, struct lp_machine *machine);
 int lp_tcp_mem_parse(const char *text, struct lp_machine *machine);
@@ -63,7 +64,7 @@ int lp_tcp_mem_parse(const char *text, struct lp_machine *machine);
  */
 struct lp_netns_list;
 int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-		    struct lp_netns_list *namespaces);
+                    struct lp_netns_list *namespaces);
 
 /* ---- network namespaces ------------------------------------------------------------------- */
 
@@ -104,22 +105,24 @@ int lp_netns_place_open(const struct lp_kernel *kernel, const struct lp_netns_pl
  * `initial` is then the "host".
  */
 int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-		       struct lp_netns_list *list);
+                       struct lp_netns_list *list);
 
 /* ---- sockets ------------------------------------------------------------------------------ */
 
-struct lp_netns_sockets_options {
+struct lp_sockets_options {
 	bool bound; /* also ask for bound but unconnected sockets: walks the bind table */
+	/* Opens the netlink socket; NULL is lp_diag_open(). A test puts recorded answers here. */
+	int (*open)(void *context);
+	void *context;
 };
 
 /*
  * Reads all TCP sockets of the calling thread's namespace by sock_diag into netns, whose sysctls
- * are already known. Interrupted or lost parts are asked again a bounded number of times; what
- * stays missing is a gap.
+ * and sockstat are already known. Interrupted or lost dumps are asked again a bounded number of
+ * times; what stays missing is a gap. 0 (also with gaps), or -ENOMEM.
  */
 int lp_sockets_read(struct lp_snapshot *snapshot, struct lp_netns *netns,
-		    const struct lp_port_map *reserved,
-		    const struct lp_netns_sockets_options *options);
+                    const struct lp_port_map *reserved, const struct lp_sockets_options *options);
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
@@ -129,4 +132,4 @@ struct lp_look_options {
 
 /* Fills a new snapshot of the machine. *ret is the caller's. */
 int lp_look(const struct lp_kernel *kernel, const struct lp_look_options *options,
-	    struct lp_snapshot **ret, struct lp_error *err);
+            struct lp_snapshot **ret, struct lp_error *err);

@@ -29,19 +29,19 @@ enum lp_assumption {
 };
 /* One sentence for one bit. */
 const char *lp_assumption_text(enum lp_assumption assumption);
-enum { LP_ASSUMPTIONS = 5 };
+enum { LP_ASSUMPTIONS = 5 }; /* how many bits there are */
 
 struct lp_limit_kind;
 
 struct lp_limit {
 	const struct lp_limit_kind *kind;
-	size_t netns; /* index into snapshot->netns, or LP_NO_NETNS */
+	size_t netns;  /* index into snapshot->netns, or LP_NO_NETNS */
 	uint64_t used; /* without what is reusable */
 	uint64_t capacity;
 	uint64_t headroom;
 	struct lp_figure reusable;
 	uint32_t pressure; /* used / capacity, permyriad, rounded down; capacity 0 is LP_FULL */
-	bool exact;	   /* false: an estimate */
+	bool exact;        /* false: an estimate */
 	unsigned assumed;  /* bits of enum lp_assumption */
 	/* what it is a limit of; points into the snapshot, NULL for the namespace or machine */
 	union {
@@ -81,9 +81,23 @@ enum lp_unit {
 	LP_UNIT_PAGES,	   /* pages of memory, of machine.page_size bytes */
 };
 
+/*
+ * How TIME_WAIT moves through a limit: what a forecast needs. `live` does not go away by itself.
+ */
+struct lp_flow {
+	struct lp_timers timers; /* TIME_WAIT by seconds left */
+	uint32_t oldest_left_ms; /* time left of the oldest */
+	uint32_t time_wait;
+	uint32_t aged;     /* TIME_WAIT older than stays_ms */
+	uint32_t live;     /* what else counts as used */
+	uint32_t stays_ms; /* how long an entry counts: 60,000, or tcp_tw_reuse_delay */
+	bool counts;       /* TIME_WAIT counts as used here; else only its rate is of interest */
+	bool cut_short;    /* tcp_max_tw_buckets is reached: the timers tell too little */
+};
+
 struct lp_limit_kind {
-	const char *name;  /* "local-ports": fixed, as in JSON */
-	const char *label; /* "local ports": for people */
+	const char *name;    /* "local-ports": fixed, as in JSON */
+	const char *label;   /* "local ports": for people */
 	const char *refuses; /* what people see when it is used up, one phrase */
 	bool of_machine; /* has no namespace */
 	bool of_pool;	 /* subject is a pool, or NULL for a new destination's */
@@ -94,6 +108,9 @@ struct lp_limit_kind {
 	void (*scope)(const struct lp_limit *limit, struct lp_scope *scope);
 	/* What it is a limit of, for people: "10.0.0.5 → 10.1.2.3:443". NULL: nothing to add. */
 	void (*where)(const struct lp_limit *limit, const char *arrow, char *buf, size_t size);
+	/* TIME_WAIT in it. False where there is none to tell from. NULL: never. */
+	bool (*flow)(const struct lp_snapshot *snapshot, const struct lp_limit *limit,
+	             struct lp_flow *flow);
 };
 
 /* NULL-terminated, in the order in which they are listed. */
@@ -105,8 +122,8 @@ const struct lp_limit_kind *lp_limit_kind_find(const char *name);
  * memory is short.
  */
 struct lp_limit *lp_limits_add(struct lp_limits *limits, const struct lp_limit_kind *kind,
-			       size_t netns, uint64_t used, uint64_t capacity);
+                               size_t netns, uint64_t used, uint64_t capacity);
 
 /* Every limit of every kind (or of `only`, when not NULL), nearest to exhaustion first. */
 int lp_limits_collect(const struct lp_snapshot *snapshot, const struct lp_limit_kind *only,
-		      struct lp_limits *limits);
+                      struct lp_limits *limits);

@@ -13,12 +13,17 @@
 const char *lp_state_name(enum lp_tcp_state state)
 {
 	static const char *const names[LP_STATES] = {
-		[LP_ESTABLISHED] = "established", [LP_SYN_SENT] = "syn_sent",
-		[LP_SYN_RECV] = "syn_recv",	  [LP_FIN_WAIT1] = "fin_wait1",
-		[LP_FIN_WAIT2] = "fin_wait2",	  [LP_TIME_WAIT] = "time_wait",
-		[LP_CLOSE] = "close",		  [LP_CLOSE_WAIT] = "close_wait",
-		[LP_LAST_ACK] = "last_ack",	  [LP_LISTEN] = "listen",
-		[LP_CLOSING] = "closing",
+	        [LP_ESTABLISHED] = "established",
+	        [LP_SYN_SENT] = "syn_sent",
+	        [LP_SYN_RECV] = "syn_recv",
+	        [LP_FIN_WAIT1] = "fin_wait1",
+	        [LP_FIN_WAIT2] = "fin_wait2",
+	        [LP_TIME_WAIT] = "time_wait",
+	        [LP_CLOSE] = "close",
+	        [LP_CLOSE_WAIT] = "close_wait",
+	        [LP_LAST_ACK] = "last_ack",
+	        [LP_LISTEN] = "listen",
+	        [LP_CLOSING] = "closing",
 	};
 	return names[state];
 }
@@ -65,7 +70,7 @@ void lp_snapshot_free(struct lp_snapshot *snapshot)
 }
 
 static bool gap_known(const struct lp_snapshot *s, const char *what, uint64_t netns,
-		      const char *why)
+                      const char *why)
 {
 	for (size_t i = 0; i < s->n_gaps; i++) {
 		const struct lp_gap *gap = &s->gaps[i];
@@ -87,7 +92,7 @@ static void *append(void *items, size_t *room, size_t *n, size_t size)
 }
 
 int lp_snapshot_gap(struct lp_snapshot *snapshot, const char *what, uint64_t netns,
-		    const char *format, ...)
+                    const char *format, ...)
 {
 	_cleanup_(lp_free_ptr) char *why = NULL;
 	va_list args;
@@ -100,8 +105,8 @@ int lp_snapshot_gap(struct lp_snapshot *snapshot, const char *what, uint64_t net
 	}
 	if (gap_known(snapshot, what, netns, why))
 		return 0;
-	struct lp_gap *gap = append(&snapshot->gaps, &snapshot->room_gaps, &snapshot->n_gaps,
-				    sizeof(*gap));
+	struct lp_gap *gap =
+	        append(&snapshot->gaps, &snapshot->room_gaps, &snapshot->n_gaps, sizeof(*gap));
 	if (!gap)
 		return -ENOMEM;
 	*gap = (struct lp_gap){.what = what, .netns = netns, .why = lp_take_ptr(why)};
@@ -111,13 +116,13 @@ int lp_snapshot_gap(struct lp_snapshot *snapshot, const char *what, uint64_t net
 struct lp_netns *lp_snapshot_add_netns(struct lp_snapshot *snapshot)
 {
 	return append(&snapshot->netns, &snapshot->room_netns, &snapshot->n_netns,
-		      sizeof(struct lp_netns));
+	              sizeof(struct lp_netns));
 }
 
 struct lp_process *lp_snapshot_add_process(struct lp_snapshot *snapshot)
 {
 	return append(&snapshot->processes, &snapshot->room_processes, &snapshot->n_processes,
-		      sizeof(struct lp_process));
+	              sizeof(struct lp_process));
 }
 
 struct lp_figure lp_snapshot_sockets(const struct lp_snapshot *snapshot)

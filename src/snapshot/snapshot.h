@@ -61,7 +61,7 @@ struct lp_timers {
 
 /* On whose side of a connection this namespace is. */
 enum lp_side {
-	LP_OPENED = 0,	 /* the local port is one of the range: local-ports */
+	LP_OPENED = 0,   /* the local port is one of the range: local-ports */
 	LP_ACCEPTED = 1, /* the local port is a listener's: client-ports */
 };
 
@@ -85,10 +85,11 @@ struct lp_pool {
 	 * range, not reserved, not held by an explicit bind.
 	 */
 	uint16_t states[LP_STATES];
-	uint16_t aged;		       /* TIME_WAIT older than tcp_tw_reuse_delay */
-	uint16_t oldest_left_ms;       /* time left of the oldest TIME_WAIT; 0 to 60000 */
-	uint16_t missed;	       /* at most so many more were summed away before it was kept */
-	uint16_t low_ports;	       /* LP_ACCEPTED: client ports below 1024 */
+	uint16_t aged;           /* TIME_WAIT older than tcp_tw_reuse_delay */
+	uint16_t oldest_left_ms; /* time left of the oldest TIME_WAIT; 0 to 60000 */
+	uint16_t missed;         /* at most so many more were summed away before it was kept */
+	uint16_t low_ports;      /* LP_ACCEPTED: client ports below 1024 */
+	uint16_t late_ports;     /* LP_OPENED: ports of the parity that connect() tries last */
 	uint16_t left[LP_TIME_WAIT_S]; /* TIME_WAIT by whole seconds left */
 };
 
@@ -105,23 +106,23 @@ struct lp_listener {
 /* What bind(port 0) finds on one local address. */
 struct lp_bind_address {
 	struct lp_address address; /* a wildcard stands for bind() to it */
-	uint32_t held;		   /* ports of the range, not reserved, that a bind holds here */
-	uint32_t taken;		   /* other ports of the range, not reserved, that are in use here */
+	uint32_t held;             /* ports of the range, not reserved, that a bind holds here */
+	uint32_t taken; /* other ports of the range, not reserved, that are in use here */
 };
 
 struct lp_netns {
 	uint64_t inode;
 	uint64_t device; /* st_dev of the namespace file: with inode, its identity */
-	char *name;	 /* under /run/netns, "host" for that of pid 1, or NULL */
-	pid_t pid;	 /* a process inside, or 0 */
-	bool initial;	 /* the machine's first namespace: has the machine-wide sysctls */
+	char *name;      /* under /run/netns, "host" for that of pid 1, or NULL */
+	pid_t pid;       /* a process inside, or 0 */
+	bool initial;    /* the machine's first namespace: has the machine-wide sysctls */
 
 	/* sysctls of the namespace, /proc/sys/net/ipv4 */
 	struct lp_figure range_low, range_high; /* ip_local_port_range, both included */
-	struct lp_figure tw_reuse;		/* tcp_tw_reuse: 0 off, 1 all, 2 loopback */
-	struct lp_figure tw_reuse_delay_ms;	/* tcp_tw_reuse_delay; 1000 before 6.14 */
-	struct lp_figure timestamps;		/* tcp_timestamps: 0 off */
-	struct lp_figure max_tw_buckets;	/* tcp_max_tw_buckets */
+	struct lp_figure tw_reuse;              /* tcp_tw_reuse: 0 off, 1 all, 2 loopback */
+	struct lp_figure tw_reuse_delay_ms;     /* tcp_tw_reuse_delay; 1000 before 6.14 */
+	struct lp_figure timestamps;            /* tcp_timestamps: 0 off */
+	struct lp_figure max_tw_buckets;        /* tcp_max_tw_buckets */
 
 	/* sockstat, sockstat6: sockets in the tables, without TIME_WAIT; TIME_WAIT of both */
 	struct lp_figure in_use4, in_use6, time_wait;
@@ -130,18 +131,20 @@ struct lp_netns {
 	struct lp_figure conntrack_entries, conntrack_max; /* net/netfilter/nf_conntrack_* */
 
 	uint32_t reserved; /* ports of the range in ip_local_reserved_ports */
-	uint32_t held;	   /* ports of the range, not reserved, that an explicit bind holds */
+	uint32_t held;     /* ports of the range, not reserved, that an explicit bind holds */
 
-	bool sockets_read; /* what follows was read */
+	bool sockets_read; /* what follows was read … */
+	bool sockets_torn; /* … but not wholly: there is a gap that says why */
 	uint64_t states[LP_STATES];
 	struct lp_timers timers;
+	uint32_t oldest_left_ms; /* time left of the oldest TIME_WAIT; 0 to 60000 */
 	struct lp_listener *listeners;
 	size_t n_listeners;
 	struct lp_bind_address *binds;
 	size_t n_binds;
 	struct lp_pool *pools; /* by no order */
 	size_t n_pools;
-	uint64_t summed_pools;	 /* pools too small to matter, not kept; an estimate */
+	uint64_t summed_pools;   /* pools too small to matter, not kept; an estimate */
 	uint64_t summed_sockets; /* connections in them */
 };
 
@@ -149,16 +152,16 @@ struct lp_process {
 	pid_t pid;
 	char command[16];
 	uint64_t descriptors; /* open, with a number below the limit */
-	uint64_t limit;	      /* soft RLIMIT_NOFILE */
+	uint64_t limit;       /* soft RLIMIT_NOFILE */
 };
 
 struct lp_machine {
 	char kernel[65];
 	char host[65];
-	struct lp_figure file_allocated, file_max;     /* /proc/sys/fs/file-nr */
-	struct lp_figure tcp_pages, tcp_pages_max;     /* sockstat mem, tcp_mem[2] */
-	struct lp_figure tcp_pages_pressure;	       /* tcp_mem[1] */
-	struct lp_figure page_size;		       /* bytes */
+	struct lp_figure file_allocated, file_max;         /* /proc/sys/fs/file-nr */
+	struct lp_figure tcp_pages, tcp_pages_max;         /* sockstat mem, tcp_mem[2] */
+	struct lp_figure tcp_pages_pressure;               /* tcp_mem[1] */
+	struct lp_figure page_size;                        /* bytes */
 	struct lp_figure time_wait_size, bind_bucket_size; /* bytes in slab, each */
 	struct lp_figure orphans, max_orphans;
 	struct lp_figure tcp_allocated; /* sockstat alloc: TCP sockets of all namespaces */
@@ -167,7 +170,7 @@ struct lp_machine {
 /* Something that could not be read, or not wholly. */
 struct lp_gap {
 	const char *what; /* a static word: "sockets", "namespaces", "processes" … */
-	uint64_t netns;	  /* inode, or 0 for the machine */
+	uint64_t netns;   /* inode, or 0 for the machine */
 	char *why;
 };
 
@@ -198,7 +201,7 @@ static inline void lp_snapshot_freep(struct lp_snapshot **snapshot)
 
 /* Says that something is missing. `what` is static; the same sentence twice is kept once. */
 int lp_snapshot_gap(struct lp_snapshot *snapshot, const char *what, uint64_t netns,
-		    const char *format, ...) __attribute__((format(printf, 4, 5)));
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Appends a zeroed namespace or process; NULL when memory is short. Pointers move. */
 struct lp_netns *lp_snapshot_add_netns(struct lp_snapshot *snapshot);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Each kind of limit lives in a file of its own; limit.c lists them. */
+
+#include "limit/limit.h"
+
+extern const struct lp_limit_kind lp_local_ports;
+extern const struct lp_limit_kind lp_bind_ports;
+extern const struct lp_limit_kind lp_client_ports;
+extern const struct lp_limit_kind lp_time_wait_buckets;
+extern const struct lp_limit_kind lp_file_descriptors;
+extern const struct lp_limit_kind lp_accept_queue;
+extern const struct lp_limit_kind lp_tcp_memory;
+extern const struct lp_limit_kind lp_orphans;
+extern const struct lp_limit_kind lp_conntrack_entries;
+
+/* An odd range of more than one port: __inet_hash_connect() may leave one out. */
+bool lp_range_is_odd(const struct lp_netns *netns);
+
+/* All connections of a pool, TIME_WAIT included. */
+uint32_t lp_pool_total(const struct lp_pool *pool);
+
+/* tcp_max_tw_buckets is reached: TIME_WAITs end early and their timers tell too little. */
+bool lp_time_wait_is_cut_short(const struct lp_netns *netns);
+
+/* The TIME_WAITs of a pool; `live`, `aged` and `counts` are the caller's to set. */
+void lp_flow_of_pool(const struct lp_netns *netns, const struct lp_pool *pool,
+                     struct lp_flow *flow);

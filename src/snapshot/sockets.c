@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snapshot/sockets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "snapshot/pools.h"
+
+enum {
+	BINDS_MAX = 256, /* local addresses with a port map each: 2 MiB */
+	BINDS_SLOTS = 1024,
+	NO_BIND = UINT16_MAX,
+};
+
+/* A port that an explicit bind holds. */
+struct held {
+	struct lp_address address;
+	uint16_t port;
+	bool v6only;
+};
+
+/* A local address and the ports of the range that connections use on it. */
+struct bind_map {
+	struct lp_address address;
+	struct lp_port_map *taken;
+};
+
+struct lp_sockets {
+	struct lp_netns *netns;
+	const struct lp_port_map *reserved;
+	struct lp_pools *pools;
+	uint64_t seed;
+
+	struct held *held;
+	size_t n_held, room_held;
+	size_t room_listeners;
+
+	struct lp_port_map listening; /* a listener on any address */
+	struct lp_port_map explicit;  /* a listener or bound socket on any address */
+	struct lp_port_map usable;    /* connect() may choose it */
+	struct lp_port_map taken;     /* a connection on any address */
+	uint32_t low, high;           /* the range; high < low when it is not known */
+
+	struct bind_map binds[BINDS_MAX];
+	size_t n_binds, binds_left_out;
+	uint16_t slots[BINDS_SLOTS]; /* open addressing, index into binds + 1 */
+	uint64_t aged_below_ms;      /* a TIME_WAIT with less left is older than the reuse delay */
+};
+
+int lp_sockets_new(struct lp_netns *netns, const struct lp_port_map *reserved,
+                   struct lp_sockets **ret)
+{
+	_cleanup_(lp_sockets_freep) struct lp_sockets *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->netns = netns;
+	s->reserved = reserved;
+	s->seed = lp_hash_seed();
+	s->low = 1;
+	if (netns->range_low.known && netns->range_high.known) {
+		s->low = (uint32_t)netns->range_low.n;
+		s->high = (uint32_t)netns->range_high.n;
+	}
+	uint64_t delay = netns->tw_reuse_delay_ms.known ? netns->tw_reuse_delay_ms.n : 1000;
+	s->aged_below_ms = delay < LP_TIME_WAIT_S * 1000 ? LP_TIME_WAIT_S * 1000 - delay : 0;
+	int r = lp_pools_new(&s->pools);
+	if (r < 0)
+		return r;
+	*ret = lp_take_ptr(s);
+	return 0;
+}
+
+static void forget_binds(struct lp_sockets *s)
+{
+	for (size_t i = 0; i < s->n_binds; i++)
+		free(s->binds[i].taken);
+	s->n_binds = s->binds_left_out = 0;
+	memset(s->slots, 0, sizeof(s->slots));
+}
+
+void lp_sockets_free(struct lp_sockets *sockets)
+{
+	if (!sockets)
+		return;
+	forget_binds(sockets);
+	lp_pools_free(sockets->pools);
+	free(sockets->held);
+	free(sockets);
+}
+
+int lp_sockets_bound(struct lp_sockets *sockets, const struct lp_address *address, uint16_t port,
+                     bool v6only)
+{
+	if (!lp_array_grow(&sockets->held, &sockets->room_held, sockets->n_held,
+	                   sizeof(*sockets->held)))
+		return -ENOMEM;
+	sockets->held[sockets->n_held++] =
+	        (struct held){.address = *address, .port = port, .v6only = v6only};
+	lp_port_set(&sockets->explicit, port);
+	return 0;
+}
+
+int lp_sockets_listener(struct lp_sockets *sockets, const struct lp_listener *listener)
+{
+	struct lp_netns *netns = sockets->netns;
+	if (!lp_array_grow(&netns->listeners, &sockets->room_listeners, netns->n_listeners,
+	                   sizeof(*netns->listeners)))
+		return -ENOMEM;
+	netns->listeners[netns->n_listeners++] = *listener;
+	lp_port_set(&sockets->listening, listener->port);
+	return lp_sockets_bound(sockets, &listener->address, listener->port, listener->v6only);
+}
+
+void lp_sockets_forget_held(struct lp_sockets *sockets)
+{
+	sockets->netns->n_listeners = 0;
+	memset(&sockets->listening, 0, sizeof(sockets->listening));
+	lp_sockets_forget_bound(sockets);
+}
+
+void lp_sockets_forget_bound(struct lp_sockets *sockets)
+{
+	const struct lp_netns *netns = sockets->netns;
+	sockets->n_held = netns->n_listeners; /* each listener's comes first */
+	memset(&sockets->explicit, 0, sizeof(sockets->explicit));
+	for (size_t i = 0; i < netns->n_listeners; i++)
+		lp_port_set(&sockets->explicit, netns->listeners[i].port);
+}
+
+static bool in_range(const struct lp_sockets *s, uint32_t port)
+{
+	return port >= s->low && port <= s->high;
+}
+
+void lp_sockets_begin(struct lp_sockets *sockets)
+{
+	struct lp_netns *netns = sockets->netns;
+	memset(netns->states, 0, sizeof(netns->states));
+	memset(&netns->timers, 0, sizeof(netns->timers));
+	netns->oldest_left_ms = LP_TIME_WAIT_S * 1000;
+	memset(&sockets->usable, 0, sizeof(sockets->usable));
+	memset(&sockets->taken, 0, sizeof(sockets->taken));
+	for (uint32_t port = sockets->low; port <= sockets->high; port++)
+		if (!lp_port_get(sockets->reserved, port) && !lp_port_get(&sockets->explicit, port))
+			lp_port_set(&sockets->usable, port);
+	forget_binds(sockets);
+	lp_pools_restart(sockets->pools);
+}
+
+/* The map of a local address, made at its first use; NULL where there is no room for it. */
+static struct bind_map *bind_of(struct lp_sockets *s, const struct lp_address *address)
+{
+	size_t slot = lp_hash(s->seed, address, sizeof(*address)) % BINDS_SLOTS;
+	for (; s->slots[slot]; slot = (slot + 1) % BINDS_SLOTS) {
+		struct bind_map *map = &s->binds[s->slots[slot] - 1];
+		if (lp_address_equal(&map->address, address))
+			return map;
+	}
+	if (s->n_binds == BINDS_MAX) {
+		s->binds_left_out++;
+		return NULL;
+	}
+	struct bind_map *map = &s->binds[s->n_binds];
+	*map = (struct bind_map){.address = *address, .taken = calloc(1, sizeof(*map->taken))};
+	if (!map->taken)
+		return NULL;
+	s->slots[slot] = (uint16_t)++s->n_binds;
+	return map;
+}
+
+static void take_port(struct lp_sockets *s, const struct lp_socket *socket)
+{
+	struct bind_map *map = bind_of(s, &socket->local);
+	if (map)
+		lp_port_set(map->taken, socket->local_port);
+	lp_port_set(&s->taken, socket->local_port);
+}
+
+static void count_timer(struct lp_netns *netns, uint32_t left_ms)
+{
+	uint32_t second = left_ms / 1000;
+	netns->timers.left[second < LP_TIME_WAIT_S ? second : LP_TIME_WAIT_S - 1]++;
+	if (left_ms < netns->oldest_left_ms)
+		netns->oldest_left_ms = left_ms;
+}
+
+/* Saturates: a dump that saw a socket twice must not wrap a full pool round to an empty one. */
+static void bump(uint16_t *count, bool by)
+{
+	if (*count < UINT16_MAX)
+		*count = (uint16_t)(*count + by);
+}
+
+static void count_in_pool(const struct lp_sockets *s, struct lp_pool *pool,
+                          const struct lp_socket *socket)
+{
+	bump(&pool->states[socket->state], true);
+	if (pool->key.side == LP_ACCEPTED)
+		bump(&pool->low_ports, socket->remote_port < 1024);
+	else
+		bump(&pool->late_ports, (socket->local_port - s->low) & 1);
+	if (socket->state != LP_TIME_WAIT)
+		return;
+	uint32_t second = socket->left_ms / 1000;
+	bump(&pool->left[second < LP_TIME_WAIT_S ? second : LP_TIME_WAIT_S - 1], true);
+	bump(&pool->aged, socket->left_ms < s->aged_below_ms);
+	if (socket->left_ms < pool->oldest_left_ms)
+		pool->oldest_left_ms = (uint16_t)socket->left_ms;
+}
+
+void lp_sockets_add(struct lp_sockets *sockets, const struct lp_socket *socket)
+{
+	struct lp_netns *netns = sockets->netns;
+	netns->states[socket->state]++;
+	if (socket->state == LP_TIME_WAIT)
+		count_timer(netns, socket->left_ms);
+	if (in_range(sockets, socket->local_port))
+		take_port(sockets, socket);
+
+	struct lp_pool_key key = {.local = socket->local, .remote = socket->remote};
+	if (lp_port_get(&sockets->listening, socket->local_port)) {
+		key.side = LP_ACCEPTED;
+		key.port = socket->local_port;
+	} else if (lp_port_get(&sockets->usable, socket->local_port)) {
+		key.side = LP_OPENED;
+		key.port = socket->remote_port;
+	} else {
+		return;
+	}
+	struct lp_pool *pool = lp_pools_get(sockets->pools, &key);
+	if (pool)
+		count_in_pool(sockets, pool, socket);
+}
+
+bool lp_sockets_recount(struct lp_sockets *sockets)
+{
+	uint32_t ports = lp_port_count(&sockets->usable, sockets->low, sockets->high);
+	return lp_pools_fix(sockets->pools, ports / 100);
+}
+
+uint32_t lp_sockets_dropped_bound(const struct lp_sockets *sockets)
+{
+	return lp_pools_dropped_bound(sockets->pools);
+}
+
+size_t lp_sockets_binds_left_out(const struct lp_sockets *sockets)
+{
+	return sockets->binds_left_out;
+}
+
+/*
+ * Whether an explicit bind stands in the way of bind() to `address`: inet_rcv_saddr_equal() in
+ * net/ipv4/inet_connection_sock.c with both wildcards matching.
+ */
+static bool conflicts(const struct held *held, const struct lp_address *address)
+{
+	bool wildcard = lp_address_is_any(&held->address);
+	if (lp_address_is_any(address)) {
+		if (address->family == AF_INET)
+			return !held->v6only;
+		return true;
+	}
+	if (address->family == AF_INET && held->address.family == AF_INET6)
+		return wildcard && !held->v6only;
+	if (address->family != held->address.family)
+		return false;
+	return wildcard || lp_address_equal(&held->address, address);
+}
+
+/* What bind(address, 0) finds: the ports of the range that are held there, and those in use. */
+static void weigh_bind(const struct lp_sockets *s, const struct lp_address *address,
+                       const struct lp_port_map *taken, struct lp_bind_address *ret)
+{
+	struct lp_port_map held = {0};
+	for (size_t i = 0; i < s->n_held; i++)
+		if (in_range(s, s->held[i].port) && conflicts(&s->held[i], address))
+			lp_port_set(&held, s->held[i].port);
+	*ret = (struct lp_bind_address){.address = *address};
+	for (uint32_t port = s->low; port <= s->high; port++) {
+		if (lp_port_get(s->reserved, port))
+			continue;
+		if (lp_port_get(&held, port))
+			ret->held++;
+		else if (lp_port_get(taken, port))
+			ret->taken++;
+	}
+}
+
+static int finish_binds(struct lp_sockets *s)
+{
+	for (size_t i = 0; i < s->n_held; i++)
+		if (in_range(s, s->held[i].port) && !lp_address_is_any(&s->held[i].address))
+			(void)bind_of(s, &s->held[i].address);
+
+	struct lp_netns *netns = s->netns;
+	netns->binds = calloc(s->n_binds + 2, sizeof(*netns->binds));
+	if (!netns->binds)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_binds; i++)
+		weigh_bind(s, &s->binds[i].address, s->binds[i].taken,
+		           &netns->binds[netns->n_binds++]);
+	struct lp_address any = lp_address_any(AF_INET);
+	weigh_bind(s, &any, &s->taken, &netns->binds[netns->n_binds++]);
+	if (netns->has_ipv6) {
+		any = lp_address_any(AF_INET6);
+		weigh_bind(s, &any, &s->taken, &netns->binds[netns->n_binds++]);
+	}
+	return 0;
+}
+
+int lp_sockets_finish(struct lp_sockets *sockets)
+{
+	struct lp_netns *netns = sockets->netns;
+	for (uint32_t port = sockets->low; port <= sockets->high; port++)
+		netns->held += lp_port_get(&sockets->explicit, port) &&
+		               !lp_port_get(sockets->reserved, port);
+	int r = finish_binds(sockets);
+	if (r < 0)
+		return r;
+	netns->n_pools = lp_pools_take(sockets->pools, &netns->pools, &netns->summed_pools,
+	                               &netns->summed_sockets);
+	return 0;
+}

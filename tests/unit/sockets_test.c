@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snapshot/sockets.h"
+#include "unit.h"
+
+static struct lp_port_map reserved;
+
+static struct lp_netns range(uint32_t low, uint32_t high)
+{
+	return (struct lp_netns){.range_low = lp_figure(low),
+				 .range_high = lp_figure(high),
+				 .tw_reuse_delay_ms = lp_figure(1000),
+				 .has_ipv6 = true};
+}
+
+static void done(struct lp_netns *netns)
+{
+	free(netns->listeners);
+	free(netns->binds);
+	free(netns->pools);
+}
+
+static void listen_on(struct lp_sockets *s, const char *address, uint16_t port, bool v6only)
+{
+	struct lp_listener listener = {
+		.address = unit_address(address), .port = port, .v6only = v6only};
+	assert_int_equal(lp_sockets_listener(s, &listener), 0);
+}
+
+static void connection(struct lp_sockets *s, const char *local, uint16_t port, const char *remote,
+		       uint16_t remote_port, uint8_t state, uint32_t left_ms)
+{
+	struct lp_socket socket = {.local = unit_address(local),
+				   .remote = unit_address(remote),
+				   .local_port = port,
+				   .remote_port = remote_port,
+				   .state = state,
+				   .left_ms = left_ms};
+	lp_sockets_add(s, &socket);
+}
+
+static const struct lp_bind_address *bind_of(const struct lp_netns *netns, const char *address)
+{
+	struct lp_address wanted = unit_address(address);
+	for (size_t i = 0; i < netns->n_binds; i++)
+		if (lp_address_equal(&netns->binds[i].address, &wanted))
+			return &netns->binds[i];
+	return NULL;
+}
+
+static void groups_by_tuple_less_port(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1099);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	lp_sockets_begin(s);
+	connection(s, "10.0.0.1", 1000, "10.0.0.2", 80, LP_ESTABLISHED, 0);
+	connection(s, "10.0.0.1", 1001, "10.0.0.2", 80, LP_TIME_WAIT, 59500);
+	connection(s, "10.0.0.1", 1002, "10.0.0.2", 80, LP_TIME_WAIT, 20000);
+	connection(s, "10.0.0.1", 1000, "10.0.0.2", 81, LP_ESTABLISHED, 0);
+	connection(s, "10.0.0.1", 2000, "10.0.0.2", 80, LP_ESTABLISHED, 0); /* out of the range */
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+
+	assert_int_equal(netns.n_pools, 2);
+	const struct lp_pool *pool = &netns.pools[0];
+	assert_int_equal(pool->key.side, LP_OPENED);
+	assert_int_equal(pool->key.port, 80);
+	assert_int_equal(pool->states[LP_ESTABLISHED], 1);
+	assert_int_equal(pool->states[LP_TIME_WAIT], 2);
+	assert_int_equal(pool->aged, 1);
+	assert_int_equal(pool->left[59], 1);
+	assert_int_equal(pool->left[20], 1);
+	assert_int_equal(pool->oldest_left_ms, 20000);
+	assert_int_equal(pool->late_ports, 1);
+	assert_int_equal(netns.states[LP_ESTABLISHED], 3);
+	assert_int_equal(netns.timers.left[20], 1);
+	done(&netns);
+}
+
+static void held_and_reserved_ports_are_not_connects(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1009);
+	struct lp_port_map some = {0};
+	lp_port_set(&some, 1001);
+	struct lp_address loopback = unit_address("127.0.0.1");
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &some, &s), 0);
+	listen_on(s, "127.0.0.1", 1002, false);
+	assert_int_equal(lp_sockets_bound(s, &loopback, 1003, false), 0);
+	assert_int_equal(lp_sockets_bound(s, &loopback, 1001, false), 0); /* reserved as well */
+	lp_sockets_begin(s);
+	for (uint16_t port = 1000; port < 1010; port++)
+		connection(s, "10.0.0.1", port, "10.0.0.2", 80, LP_ESTABLISHED, 0);
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+
+	assert_int_equal(netns.held, 2);
+	assert_int_equal(netns.n_pools, 2);
+	assert_int_equal(netns.pools[0].key.side, LP_OPENED);
+	assert_int_equal(netns.pools[0].states[LP_ESTABLISHED], 7);
+	assert_int_equal(netns.pools[1].key.side, LP_ACCEPTED);
+	assert_int_equal(netns.pools[1].key.port, 1002);
+	done(&netns);
+}
+
+static void accepted_connections_are_grouped_by_client(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1009);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	listen_on(s, "0.0.0.0", 80, false);
+	lp_sockets_begin(s);
+	connection(s, "10.0.0.1", 80, "10.0.0.9", 5000, LP_ESTABLISHED, 0);
+	connection(s, "10.0.0.1", 80, "10.0.0.9", 600, LP_TIME_WAIT, 1000);
+	connection(s, "10.0.0.1", 80, "10.0.0.8", 5000, LP_ESTABLISHED, 0);
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+	assert_int_equal(netns.n_pools, 2);
+	assert_int_equal(netns.pools[0].key.side, LP_ACCEPTED);
+	assert_int_equal(netns.pools[0].low_ports, 1);
+	assert_int_equal(netns.pools[0].states[LP_TIME_WAIT], 1);
+	done(&netns);
+}
+
+static void bind_finds_what_is_in_its_way(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1009);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	listen_on(s, "10.0.0.1", 1000, false);
+	listen_on(s, "::", 1001, true);
+	listen_on(s, "::", 1002, false);
+	listen_on(s, "0.0.0.0", 1003, false);
+	lp_sockets_begin(s);
+	connection(s, "10.0.0.1", 1004, "10.0.0.9", 80, LP_TIME_WAIT, 1000);
+	connection(s, "10.0.0.1", 1004, "10.0.0.9", 81, LP_ESTABLISHED, 0);
+	connection(s, "10.0.0.2", 1005, "10.0.0.9", 80, LP_ESTABLISHED, 0);
+	connection(s, "fd00::1", 1006, "fd00::9", 80, LP_ESTABLISHED, 0);
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+
+	const struct lp_bind_address *bind = bind_of(&netns, "10.0.0.1");
+	assert_int_equal(bind->held, 3); /* 1000, 1002, 1003 */
+	assert_int_equal(bind->taken, 1);
+	bind = bind_of(&netns, "10.0.0.2");
+	assert_int_equal(bind->held, 2);
+	assert_int_equal(bind->taken, 1);
+	bind = bind_of(&netns, "fd00::1");
+	assert_int_equal(bind->held, 2); /* 1001, 1002 */
+	assert_int_equal(bind->taken, 1);
+	bind = bind_of(&netns, "0.0.0.0");
+	assert_int_equal(bind->held, 3);
+	assert_int_equal(bind->taken, 3);
+	bind = bind_of(&netns, "::");
+	assert_int_equal(bind->held, 4);
+	assert_int_equal(bind->taken, 3);
+	done(&netns);
+}
+
+static void another_try_counts_nothing_twice(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1009);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	for (int try = 0; try < 2; try++) {
+		lp_sockets_forget_held(s);
+		listen_on(s, "10.0.0.1", 1000, false);
+	}
+	for (int try = 0; try < 2; try++) {
+		struct lp_address any = lp_address_any(AF_INET);
+		lp_sockets_forget_bound(s);
+		assert_int_equal(lp_sockets_bound(s, &any, 1001, false), 0);
+	}
+	for (int try = 0; try < 2; try++) {
+		lp_sockets_begin(s);
+		connection(s, "10.0.0.1", 1004, "10.0.0.9", 80, LP_TIME_WAIT, 1000);
+	}
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+	assert_int_equal(netns.n_listeners, 1);
+	assert_int_equal(netns.held, 2);
+	assert_int_equal(netns.states[LP_TIME_WAIT], 1);
+	assert_int_equal(netns.timers.left[1], 1);
+	assert_int_equal(netns.n_pools, 1);
+	assert_int_equal(netns.pools[0].states[LP_TIME_WAIT], 1);
+	assert_int_equal(bind_of(&netns, "10.0.0.1")->held, 2);
+	done(&netns);
+}
+
+static void many_local_addresses_are_bounded_and_said(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1009);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	lp_sockets_begin(s);
+	for (int i = 0; i < 1000; i++) {
+		char address[32];
+		(void)snprintf(address, sizeof(address), "10.1.%d.%d", i / 250, i % 250);
+		connection(s, address, 1004, "10.0.0.9", 80, LP_ESTABLISHED, 0);
+	}
+	assert_int_equal(lp_sockets_finish(s), 0);
+	assert_true(lp_sockets_binds_left_out(s) > 0);
+	lp_sockets_free(s);
+	assert_int_equal(netns.n_pools, 1000);
+	assert_int_equal(bind_of(&netns, "0.0.0.0")->taken, 1);
+	assert_int_equal(bind_of(&netns, "10.1.0.0")->taken, 1);
+	done(&netns);
+}
+
+static void without_a_range_nothing_is_a_pool(void **state)
+{
+	(void)state;
+	struct lp_netns netns = {0};
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	lp_sockets_begin(s);
+	connection(s, "10.0.0.1", 40000, "10.0.0.9", 80, LP_ESTABLISHED, 0);
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+	assert_int_equal(netns.n_pools, 0);
+	assert_int_equal(netns.states[LP_ESTABLISHED], 1);
+	done(&netns);
+}
+
+UNIT_MAIN(cmocka_unit_test(groups_by_tuple_less_port),
+	  cmocka_unit_test(held_and_reserved_ports_are_not_connects),
+	  cmocka_unit_test(accepted_connections_are_grouped_by_client),
+	  cmocka_unit_test(bind_finds_what_is_in_its_way),
+	  cmocka_unit_test(another_try_counts_nothing_twice),
+	  cmocka_unit_test(many_local_addresses_are_bounded_and_said),
+	  cmocka_unit_test(without_a_range_nothing_is_a_pool))
