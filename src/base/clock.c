@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 static int64_t read_ns(clockid_t id)
@@ -18,4 +19,11 @@ int64_t lp_clock_wall_ms(void)
 int64_t lp_clock_ns(void)
 {
 	return read_ns(CLOCK_MONOTONIC);
+}
+
+void lp_clock_sleep_ms(uint32_t ms)
+{
+	struct timespec rest = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &rest, &rest) == EINTR)
+		;
 }

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * One look at the whole machine. Entering a namespace changes the calling thread for good, so it
+ * is done in a thread of its own: the caller's never moves.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "kernel/kernel.h"
+
+/* A namespace of the snapshot while it is looked at. */
+struct stop {
+	const struct lp_netns_place *place;
+	struct lp_port_map *reserved; /* NULL: no reserved port in the range */
+};
+
+struct look {
+	const struct lp_kernel *kernel;
+	const struct lp_look_options *options;
+	struct lp_error *err;
+	struct lp_snapshot *snapshot;
+	struct lp_netns_list places;
+	struct stop *stops; /* of each snapshot->netns */
+	int own;            /* the namespace that the caller is in, to come back to */
+	bool away;          /* the thread is in another one */
+	bool machine_read;
+	bool partial; /* some namespaces were not read, so their sockets can't be subtracted */
+	int result;
+};
+
+static void look_done(struct look *look)
+{
+	for (size_t i = 0; look->stops && i < look->snapshot->n_netns; i++)
+		free(look->stops[i].reserved);
+	free(look->stops);
+	lp_netns_list_done(&look->places);
+	lp_close_fd(&look->own);
+}
+
+/* Moves the calling thread. 0, or a negative errno. */
+static int enter(struct look *look, const struct lp_netns_place *place)
+{
+	if (place->own) {
+		if (look->away && setns(look->own, CLONE_NEWNET) < 0)
+			return -errno;
+		look->away = false;
+		return 0;
+	}
+	_cleanup_(lp_close_fd) int fd = lp_netns_place_open(look->kernel, place);
+	if (fd < 0)
+		return fd;
+	if (setns(fd, CLONE_NEWNET) < 0)
+		return -errno;
+	look->away = true;
+	return 0;
+}
+
+static int tell_not_entered(struct look *look, const struct lp_netns_place *place, int error)
+{
+	if (error == -ENOENT || error == -ESRCH)
+		return 0; /* it went away meanwhile */
+	look->partial = true;
+	return lp_snapshot_gap(look->snapshot, "namespaces", place->inode, "not entered: %s",
+	                       strerror(-error));
+}
+
+static int name_it(const struct look *look, const struct lp_netns_place *place,
+                   struct lp_netns *netns)
+{
+	const char *name = place->name;
+	if (!name && !look->places.host_known && netns->initial)
+		name = "host";
+	netns->name = name ? strdup(name) : NULL;
+	return name && !netns->name ? -ENOMEM : 0;
+}
+
+/* Sysctls into the namespace; the reserved ports are kept only where there are any. */
+static int read_sysctls(struct look *look, struct lp_netns *netns, struct stop *stop)
+{
+	struct lp_port_map reserved = {0};
+	int r = lp_sysctl_read(look->kernel, look->snapshot, netns, &reserved);
+	if (r < 0 || !netns->reserved)
+		return r;
+	stop->reserved = malloc(sizeof(reserved));
+	if (!stop->reserved)
+		return -ENOMEM;
+	*stop->reserved = reserved;
+	return 0;
+}
+
+/* Sysctls and sockstat of the namespace that the thread is in. */
+static int read_settings(struct look *look, const struct lp_netns_place *place)
+{
+	struct lp_netns *netns = lp_snapshot_add_netns(look->snapshot);
+	if (!netns)
+		return -ENOMEM;
+	struct stop *stop = &look->stops[look->snapshot->n_netns - 1];
+	stop->place = place;
+	netns->inode = place->inode;
+	netns->device = place->device;
+	netns->pid = place->pid;
+	int r = read_sysctls(look, netns, stop);
+	if (r == 0)
+		r = lp_sockstat_read(look->kernel, netns, &look->snapshot->machine);
+	if (r == 0 && netns->initial && !look->machine_read) {
+		look->machine_read = true;
+		r = lp_machine_read(look->kernel, look->snapshot);
+	}
+	return r < 0 ? r : name_it(look, place, netns);
+}
+
+static bool only_own(const struct look *look)
+{
+	return look->options->netns && !strcmp(look->options->netns, "self");
+}
+
+static int read_all_settings(struct look *look)
+{
+	for (size_t i = 0; i < look->places.n; i++) {
+		const struct lp_netns_place *place = &look->places.items[i];
+		if (only_own(look) && !place->own) {
+			look->partial = true;
+			continue;
+		}
+		int r = enter(look, place);
+		r = r < 0 ? tell_not_entered(look, place, r) : read_settings(look, place);
+		if (r < 0)
+			return r;
+	}
+	return look->machine_read ? 0 : lp_machine_read(look->kernel, look->snapshot);
+}
+
+static bool is_wanted(const struct look *look, size_t index)
+{
+	const char *wanted = look->options->netns;
+	const struct lp_netns *netns = &look->snapshot->netns[index];
+	if (!wanted || !strcmp(wanted, "all") || !strcmp(wanted, "self"))
+		return true;
+	if (netns->name && !strcmp(netns->name, wanted))
+		return true;
+	char inode[24];
+	(void)snprintf(inode, sizeof(inode), "%" PRIu64, netns->inode);
+	return !strcmp(inode, wanted);
+}
+
+/* Drops the namespaces that were not asked for. */
+static int select_wanted(struct look *look)
+{
+	struct lp_snapshot *snapshot = look->snapshot;
+	size_t kept = 0;
+	for (size_t i = 0; i < snapshot->n_netns; i++) {
+		if (is_wanted(look, i)) {
+			snapshot->netns[kept] = snapshot->netns[i];
+			look->stops[kept++] = look->stops[i];
+			continue;
+		}
+		free(snapshot->netns[i].name);
+		free(look->stops[i].reserved);
+	}
+	snapshot->n_netns = kept;
+	if (kept)
+		return 0;
+	return lp_fail(look->err, ENOENT,
+	               "no network namespace '%s': expected a name under /run/netns, an inode, "
+	               "'host', 'self' or 'all'%s",
+	               look->options->netns,
+	               snapshot->privileged ? "" : " (without root only one's own is seen)");
+}
+
+/*
+ * TCP sockets that are in no table of connections or listeners. Only among these can be bound ones
+ * that are not connected, and asking for them walks the bind table: 165 ms at a million sockets.
+ */
+static bool may_be_bound(const struct look *look)
+{
+	const struct lp_snapshot *snapshot = look->snapshot;
+	if (look->partial || !snapshot->privileged || !snapshot->machine.tcp_allocated.known)
+		return true;
+	uint64_t in_tables = 0;
+	for (size_t i = 0; i < snapshot->n_netns; i++) {
+		const struct lp_netns *netns = &snapshot->netns[i];
+		if (!netns->in_use4.known || (netns->has_ipv6 && !netns->in_use6.known))
+			return true;
+		in_tables += netns->in_use4.n + (netns->in_use6.known ? netns->in_use6.n : 0);
+	}
+	return snapshot->machine.tcp_allocated.n > in_tables;
+}
+
+/* inet_diag lists bound sockets since Linux 6.8 (91051f003948). */
+static bool kernel_lists_bound(const struct lp_machine *machine)
+{
+	char *end;
+	unsigned long major = strtoul(machine->kernel, &end, 10);
+	unsigned long minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+	return major > 6 || (major == 6 && minor >= 8);
+}
+
+static int choose_options(struct look *look, struct lp_sockets_options *ret)
+{
+	*ret = (struct lp_sockets_options){.bound = may_be_bound(look)};
+	if (!ret->bound || kernel_lists_bound(&look->snapshot->machine))
+		return 0;
+	ret->bound = false;
+	return lp_snapshot_gap(look->snapshot, "sockets", 0,
+	                       "bound sockets that are not connected: the kernel lists them since "
+	                       "Linux 6.8");
+}
+
+static int read_all_sockets(struct look *look, const struct lp_sockets_options *options)
+{
+	static const struct lp_port_map nothing_reserved;
+	struct lp_snapshot *snapshot = look->snapshot;
+	for (size_t i = 0; i < snapshot->n_netns; i++) {
+		const struct stop *stop = &look->stops[i];
+		int r = enter(look, stop->place);
+		if (r < 0)
+			r = tell_not_entered(look, stop->place, r);
+		else
+			r = lp_sockets_read(snapshot, &snapshot->netns[i],
+			                    stop->reserved ? stop->reserved : &nothing_reserved,
+			                    options);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void *look_around(void *context)
+{
+	struct look *look = context;
+	struct lp_sockets_options options;
+	int r = read_all_settings(look);
+	if (r == 0)
+		r = choose_options(look, &options);
+	if (r == 0)
+		r = select_wanted(look);
+	if (r == 0)
+		r = read_all_sockets(look, &options);
+	look->result = r;
+	return NULL;
+}
+
+static int look_in_thread(struct look *look)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, look_around, look);
+	if (error)
+		return lp_fail(look->err, error, "no thread to look around in: %s",
+		               strerror(error));
+	(void)pthread_join(thread, NULL);
+	return look->result;
+}
+
+static int list_places(struct look *look)
+{
+	int r = lp_netns_list_read(look->kernel, look->snapshot, &look->places);
+	if (r < 0)
+		return r;
+	look->own = openat(look->kernel->proc, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	look->stops = calloc(look->places.n, sizeof(*look->stops));
+	return look->stops ? 0 : -ENOMEM;
+}
+
+int lp_look(const struct lp_kernel *kernel, const struct lp_look_options *options,
+            struct lp_snapshot **ret, struct lp_error *err)
+{
+	int64_t begin = lp_clock_ns();
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *snapshot = lp_snapshot_new();
+	if (!snapshot)
+		return lp_fail(err, ENOMEM, "out of memory");
+	_cleanup_(look_done) struct look look = {
+	        .kernel = kernel, .options = options, .err = err, .snapshot = snapshot, .own = -1};
+	snapshot->taken_at_ms = lp_clock_wall_ms();
+	snapshot->reader = LP_READER_DIAG;
+	int r = list_places(&look);
+	if (r == 0)
+		r = look_in_thread(&look);
+	if (r == -ENOMEM)
+		return lp_fail(err, ENOMEM, "out of memory");
+	if (r < 0)
+		return r;
+	snapshot->took_us = (lp_clock_ns() - begin) / 1000;
+	*ret = lp_take_ptr(snapshot);
+	return 0;
+}
