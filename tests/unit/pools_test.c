@@ -137,6 +137,6 @@ static void a_late_pool_says_what_it_may_lack(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(few_pools_are_all_kept_and_exact),
-	  cmocka_unit_test(what_matters_survives_among_many_and_is_recounted),
-	  cmocka_unit_test(never_holds_more_than_its_room),
-	  cmocka_unit_test(a_late_pool_says_what_it_may_lack))
+          cmocka_unit_test(what_matters_survives_among_many_and_is_recounted),
+          cmocka_unit_test(never_holds_more_than_its_room),
+          cmocka_unit_test(a_late_pool_says_what_it_may_lack))

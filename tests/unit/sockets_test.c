@@ -7,9 +7,9 @@ static struct lp_port_map reserved;
 static struct lp_netns range(uint32_t low, uint32_t high)
 {
 	return (struct lp_netns){.range_low = lp_figure(low),
-				 .range_high = lp_figure(high),
-				 .tw_reuse_delay_ms = lp_figure(1000),
-				 .has_ipv6 = true};
+	                         .range_high = lp_figure(high),
+	                         .tw_reuse_delay_ms = lp_figure(1000),
+	                         .has_ipv6 = true};
 }
 
 static void done(struct lp_netns *netns)
@@ -22,19 +22,19 @@ static void done(struct lp_netns *netns)
 static void listen_on(struct lp_sockets *s, const char *address, uint16_t port, bool v6only)
 {
 	struct lp_listener listener = {
-		.address = unit_address(address), .port = port, .v6only = v6only};
+	        .address = unit_address(address), .port = port, .v6only = v6only};
 	assert_int_equal(lp_sockets_listener(s, &listener), 0);
 }
 
 static void connection(struct lp_sockets *s, const char *local, uint16_t port, const char *remote,
-		       uint16_t remote_port, uint8_t state, uint32_t left_ms)
+                       uint16_t remote_port, uint8_t state, uint32_t left_ms)
 {
 	struct lp_socket socket = {.local = unit_address(local),
-				   .remote = unit_address(remote),
-				   .local_port = port,
-				   .remote_port = remote_port,
-				   .state = state,
-				   .left_ms = left_ms};
+	                           .remote = unit_address(remote),
+	                           .local_port = port,
+	                           .remote_port = remote_port,
+	                           .state = state,
+	                           .left_ms = left_ms};
 	lp_sockets_add(s, &socket);
 }
 
@@ -229,9 +229,9 @@ static void without_a_range_nothing_is_a_pool(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(groups_by_tuple_less_port),
-	  cmocka_unit_test(held_and_reserved_ports_are_not_connects),
-	  cmocka_unit_test(accepted_connections_are_grouped_by_client),
-	  cmocka_unit_test(bind_finds_what_is_in_its_way),
-	  cmocka_unit_test(another_try_counts_nothing_twice),
-	  cmocka_unit_test(many_local_addresses_are_bounded_and_said),
-	  cmocka_unit_test(without_a_range_nothing_is_a_pool))
+          cmocka_unit_test(held_and_reserved_ports_are_not_connects),
+          cmocka_unit_test(accepted_connections_are_grouped_by_client),
+          cmocka_unit_test(bind_finds_what_is_in_its_way),
+          cmocka_unit_test(another_try_counts_nothing_twice),
+          cmocka_unit_test(many_local_addresses_are_bounded_and_said),
+          cmocka_unit_test(without_a_range_nothing_is_a_pool))

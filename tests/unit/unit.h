@@ -14,12 +14,12 @@
 #include "base/address.h"
 
 /* Runs a NULL-free list of cmocka tests and prints TAP. */
-#define UNIT_MAIN(...)                                                       \
-	int main(void)                                                       \
-	{                                                                    \
-		const struct CMUnitTest tests[] = {__VA_ARGS__};             \
-		cmocka_set_message_output(CM_OUTPUT_TAP);                    \
-		return cmocka_run_group_tests(tests, NULL, NULL);            \
+#define UNIT_MAIN(...)                                            \
+	int main(void)                                            \
+	{                                                         \
+		const struct CMUnitTest tests[] = {__VA_ARGS__};  \
+		cmocka_set_message_output(CM_OUTPUT_TAP);         \
+		return cmocka_run_group_tests(tests, NULL, NULL); \
 	}
 
 static inline struct lp_address unit_address(const char *text)
