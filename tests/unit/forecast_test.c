@@ -112,6 +112,7 @@ static void a_burst_long_ago_is_no_rate(void **state)
 	struct scene s;
 	set_up(&s, 1000);
 	add_time_wait(&s, 30, 900);
+	s.pool.oldest_left_ms = 30000;
 	struct lp_forecast f = look(&s);
 	assert_near(f.rate.n, 30); /* 900 in the 30 s since */
 	assert_near(f.rate_recent.n, 0);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/sockets.h"
+
+#include <stdio.h>
+
 #include "unit.h"
 
 static struct lp_port_map reserved;
