@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One look at a namespace full of TIME_WAIT: lastport beside ss and awk."""
+
+import json
+from collections import Counter
+
+from tools import BUILD, LASTPORT, Failed, Namespace, median, ratio, target, target_lines
+
+SIZES = [1_000, 10_000, 100_000, 1_000_000]
+GROUPS = 800
+ROUNDS = {1_000: 25, 10_000: 15, 100_000: 9, 1_000_000: 7}
+# A size holds as long as so much of it is left; then the provoker tops it up.
+LEAST = 0.9
+
+# Pairs of local address and peer. The cheapest awk that does it, so that nothing flatters us.
+PIPELINE = ("ss -Htan state time-wait | "
+            "awk '{c[substr($3, 1, index($3, \":\")) \" \" $4]++} END {for (k in c) print c[k], k}'")
+OURS = "lastport --netns self"
+COMMANDS = {
+    OURS: [LASTPORT, "--netns", "self"],
+    "lastport --netns self --all --json": [LASTPORT, "--netns", "self", "--all", "--json"],
+    "ss | awk": ["sh", "-c", PIPELINE],
+    "ss -tan": ["ss", "-tan"],
+    "ss -s": ["ss", "-s"],
+}
+
+
+def measure_rounds(namespace, size):
+    """Each command in turn, so many rounds; the order turns round from round to round."""
+    runs = {name: [] for name in COMMANDS}
+    held = []
+    for number in range(ROUNDS[size]):
+        before = namespace.time_waits()
+        if before < size * LEAST:
+            before = namespace.ask(size)
+        names = list(COMMANDS) if number % 2 == 0 else list(reversed(COMMANDS))
+        for name in names:
+            runs[name].append(namespace.measure(COMMANDS[name]))
+        held.append([before, namespace.time_waits()])
+    return runs, held
+
+
+def counted_by_awk(namespace):
+    lines = namespace.output(COMMANDS["ss | awk"]).splitlines()
+    return {(local.rstrip(":"), peer): int(count)
+            for count, local, peer in (line.split() for line in lines)}
+
+
+def counted_by_lastport(namespace):
+    """The pools that it lists: those that cannot matter are summed."""
+    report = json.loads(namespace.output(COMMANDS["lastport --netns self --all --json"]))
+    if not report["complete"]:
+        raise Failed(f"lastport says it is incomplete: {report['incomplete']}")
+    pools = Counter()
+    for limit in report["limits"]:
+        scope = limit.get("scope", {})
+        if limit["kind"] == "local-ports" and scope.get("remote"):
+            peer = f"{scope['remote']}:{scope['remote_port']}"
+            pools[scope["local"], peer] += limit["states"].get("time_wait", 0)
+    return pools
+
+
+def compare_counts(namespace, size):
+    """Group by group, at a moment when nothing came or went."""
+    for _ in range(3):
+        before = namespace.ask(size)
+        awk, ours = counted_by_awk(namespace), counted_by_lastport(namespace)
+        if namespace.time_waits() == before:
+            break
+    else:
+        raise Failed(f"{size} TIME_WAITs never held still for a comparison")
+    wrong = [key for key, count in ours.items() if awk.get(key) != count]
+    if wrong:
+        raise Failed(f"{wrong[0]}: {ours[wrong[0]]} by lastport, {awk.get(wrong[0])} by awk")
+    return {"groups": len(awk), "sockets": sum(awk.values()),
+            "listed": len(ours), "listed_sockets": sum(ours.values())}
+
+
+def measure_size(size):
+    with Namespace(str(BUILD / "bench" / "time_wait"), "--groups", str(GROUPS)) as namespace:
+        namespace.ask(size)
+        counts = compare_counts(namespace, size)
+        runs, held = measure_rounds(namespace, size)
+    return {"time_wait": size, "held": held, "counts": counts,
+            "commands": [{"command": name, "ms": median(each, "ms"),
+                          "cpu_ms": median(each, "cpu_ms"),
+                          "rss_kib": max(run["rss_kib"] for run in each),
+                          "ratio": ratio(each, runs[OURS]), "runs": each}
+                         for name, each in runs.items()]}
+
+
+def find(sizes, size, command):
+    row = next(row for row in sizes if row["time_wait"] == size)
+    return next(each for each in row["commands"] if each["command"] == command)
+
+
+def targets(sizes):
+    small, large = SIZES[0], SIZES[-1]
+    largest = max(find(sizes, size, OURS)["rss_kib"] for size in SIZES) / 1024
+    return [
+        target(f"ss | awk ÷ lastport at {large:,}", find(sizes, large, "ss | awk")["ratio"], 7,
+               at_least=True),
+        target("MiB resident, the most at any size", largest, 16, at_least=False),
+        target(f"lastport ÷ ss -tan at {small:,}", 1 / find(sizes, small, "ss -tan")["ratio"], 2,
+               at_least=False),
+        target(f"lastport ÷ ss -s at {small:,}", 1 / find(sizes, small, "ss -s")["ratio"], 3,
+               at_least=False),
+    ]
+
+
+def run():
+    sizes = [measure_size(size) for size in SIZES]
+    return {"groups": GROUPS, "pipeline": PIPELINE, "sizes": sizes, "targets": targets(sizes)}
+
+
+def table(measured):
+    yield f"{'TIME_WAIT':>10}  {'COMMAND':36}{'MS':>10}{'÷ OURS':>9}{'MiB':>8}"
+    for row in measured["sizes"]:
+        for each in row["commands"]:
+            yield (f"{row['time_wait']:>10,}  {each['command']:36}{each['ms']:>10.2f}"
+                   f"{each['ratio']:>9.2f}{each['rss_kib'] / 1024:>8.1f}")
+        counts = row["counts"]
+        yield (f"{'':12}{counts['listed']:,} of {counts['groups']:,} groups listed, "
+               f"each as awk counts it; the others are summed")
+    yield from target_lines(measured["targets"])
