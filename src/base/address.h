@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h> /* AF_INET, AF_INET6: the values of `family` */
 
 /*
  * An IP address in network byte order. IPv4 uses the first four bytes, the rest is 0; IPv4-mapped

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "limit/kinds.h"
 
