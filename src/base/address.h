@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <netinet/in.h> /* AF_INET and AF_INET6, the values of `family` */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h> /* AF_INET, AF_INET6: the values of `family` */
 
 /*
  * An IP address in network byte order. IPv4 uses the first four bytes, the rest is 0; IPv4-mapped

@@ -11,11 +11,20 @@
 
 #include "limit/kinds.h"
 
+static bool has_specific(const struct lp_netns *netns)
+{
+	for (size_t i = 0; i < netns->n_binds; i++)
+		if (!lp_address_is_any(&netns->binds[i].address))
+			return true;
+	return false;
+}
+
 static int collect_netns(struct lp_limits *limits, const struct lp_netns *netns, size_t index)
 {
 	if (!netns->sockets_read || !netns->range_low.known)
 		return 0;
 	uint32_t ports = lp_netns_range_ports(netns);
+	bool specific = has_specific(netns);
 	for (size_t i = 0; i < netns->n_binds; i++) {
 		const struct lp_bind_address *bind = &netns->binds[i];
 		struct lp_limit *limit = lp_limits_add(limits, &lp_bind_ports, index, bind->taken,
@@ -23,6 +32,7 @@ static int collect_netns(struct lp_limits *limits, const struct lp_netns *netns,
 		if (!limit)
 			return -ENOMEM;
 		limit->bind = bind;
+		limit->echo = specific && lp_address_is_any(&bind->address);
 		limit->exact = !netns->sockets_torn;
 		limit->assumed = lp_range_is_odd(netns) ? LP_ASSUME_ODD_RANGE : 0;
 	}

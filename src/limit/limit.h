@@ -42,6 +42,7 @@ struct lp_limit {
 	struct lp_figure reusable;
 	uint32_t pressure; /* used / capacity, permyriad, rounded down; capacity 0 is LP_FULL */
 	bool exact;        /* false: an estimate */
+	bool echo;	   /* says what another limit of the list says too */
 	unsigned assumed;  /* bits of enum lp_assumption */
 	/* what it is a limit of; points into the snapshot, NULL for the namespace or machine */
 	union {
