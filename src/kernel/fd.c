@@ -71,29 +71,3 @@ int lp_fd_each(int dir, uint64_t from, int (*visit)(void *data, int dir, uint64_
 			return r;
 	}
 }
-
-struct counts {
-	uint64_t limit, below, above;
-};
-
-static int count(void *data, int dir, uint64_t number)
-{
-	struct counts *counts = data;
-	(void)dir;
-	if (number < counts->limit)
-		counts->below++;
-	else
-		counts->above++;
-	return 0;
-}
-
-int lp_fd_list(int dir, uint64_t from, uint64_t limit, uint64_t *below, uint64_t *above)
-{
-	struct counts counts = {.limit = limit};
-	int r = lp_fd_each(dir, from, count, &counts);
-	if (r < 0)
-		return r;
-	*below = counts.below;
-	*above = counts.above;
-	return 0;
-}

@@ -74,25 +74,56 @@ static bool table_is_below(int dir, uint64_t limit)
 	       lp_fd_size_parse(buf, &size) == 0 && size <= limit;
 }
 
-/* RLIMIT_NOFILE bounds the number, not the count: what is numbered above takes nothing of it. */
+struct descriptors {
+	uint64_t limit, below, above;
+	struct lp_netns_list *search; /* for namespaces, or NULL */
+	const char *base;
+};
+
+static int see_descriptor(void *data, int dir, uint64_t number)
+{
+	struct descriptors *seen = data;
+	if (number < seen->limit)
+		seen->below++;
+	else
+		seen->above++;
+	return seen->search ? lp_netns_scan_descriptor(seen->search, seen->base, dir, number) : 0;
+}
+
+/* Few descriptors are searched for namespaces while they are counted. */
+static bool take_few(const struct pass *pass, struct lp_task *task)
+{
+	struct lp_netns_scan *scan = pass->namespaces ? pass->namespaces->scan : NULL;
+	if (!scan || !scan->enter || !pass->size_counts || task->open > LP_SCAN_FEW ||
+	    scan->descriptors + task->open > LP_SCAN_DESCRIPTORS)
+		return false;
+	scan->descriptors += task->open;
+	task->searched = true;
+	return true;
+}
+
+/*
+ * RLIMIT_NOFILE bounds the number, not the count: what is numbered above takes nothing of it. It
+ * is enough to list from there on where the count is known.
+ */
 static int count_descriptors(const struct pass *pass, struct lp_task *task, uint64_t limit,
 			     uint64_t *ret)
 {
-	uint64_t below = 0, above = 0;
-	if (!pass->size_counts) {
-		int r = lp_fd_list(task->dir, 0, limit, &below, &above);
-		if (r < 0)
-			return r;
-		task->open = below + above;
-		*ret = below;
+	struct descriptors seen = {.limit = limit, .base = task->base};
+	if (take_few(pass, task))
+		seen.search = pass->namespaces;
+	bool all = seen.search || !pass->size_counts;
+	int r = lp_fd_each(task->dir, all ? 0 : limit, see_descriptor, &seen);
+	if (r == 0 && all) {
+		task->open = seen.below + seen.above;
+		*ret = seen.below;
 		return 0;
 	}
-	int r = lp_fd_list(task->dir, limit, limit, &below, &above);
-	if (is_hidden(r) && table_is_below(task->dir, limit))
+	if (is_hidden(r) && pass->size_counts && table_is_below(task->dir, limit))
 		r = 0;
 	if (r < 0)
 		return r;
-	*ret = above < task->open ? task->open - above : 0;
+	*ret = seen.above < task->open ? task->open - seen.above : 0;
 	return 0;
 }
 

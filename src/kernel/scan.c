@@ -169,27 +169,17 @@ int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *lis
 		r = scan_threads(list, task, (size_t)st.st_nlink - DOTS - 1);
 	if (r == 0)
 		r = scan_mounts(kernel, list, task);
-	if (r == 0 && task->open > 0)
+	if (r == 0 && task->open > 0 && !task->searched)
 		r = add_holder(list->scan, task);
 	return r;
 }
 
 /* ---- descriptors -------------------------------------------------------------------------- */
 
-struct search {
-	struct lp_netns_list *list;
-	const struct lp_holder *holder;
-	uint64_t left;
-};
-
-static int scan_descriptor(void *data, int dir, uint64_t number)
+int lp_netns_scan_descriptor(struct lp_netns_list *list, const char *base, int dir, uint64_t number)
 {
-	struct search *search = data;
-	char name[24], link[64], path[sizeof(search->holder->base) + 32];
+	char name[24], link[64], path[sizeof(list->scan->holders->base) + 32];
 	uint64_t inode;
-	if (search->left == 0)
-		return 1;
-	search->left--;
 	(void)snprintf(name, sizeof(name), "%ju", (uintmax_t)number);
 	ssize_t n = readlinkat(dir, name, link, sizeof(link) - 1);
 	if (n < 0)
@@ -197,8 +187,21 @@ static int scan_descriptor(void *data, int dir, uint64_t number)
 	link[n] = '\0';
 	if (lp_netns_link_parse(link, &inode) < 0)
 		return 0;
-	(void)snprintf(path, sizeof(path), "%s/fd/%ju", search->holder->base, (uintmax_t)number);
-	return add_path(search->list, inode, search->list->scan->device, path);
+	(void)snprintf(path, sizeof(path), "%s/fd/%ju", base, (uintmax_t)number);
+	return add_path(list, inode, list->scan->device, path);
+}
+
+struct search {
+	struct lp_netns_list *list;
+	const struct lp_holder *holder;
+};
+
+static int scan_next(void *data, int dir, uint64_t number)
+{
+	struct search *search = data;
+	if (search->list->scan->descriptors++ >= LP_SCAN_DESCRIPTORS)
+		return 1;
+	return lp_netns_scan_descriptor(search->list, search->holder->base, dir, number);
 }
 
 static int compare_holders(const void *a, const void *b)
@@ -213,7 +216,7 @@ static int scan_holder(const struct lp_kernel *kernel, struct search *search)
 {
 	_cleanup_(lp_close_fd) int dir =
 		openat(kernel->proc, search->holder->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = dir < 0 ? 0 : lp_fd_each(dir, 0, scan_descriptor, search);
+	int r = dir < 0 ? 0 : lp_fd_each(dir, 0, scan_next, search);
 	return r == -ENOMEM ? r : 0; /* gone, or refused as its namespace was before */
 }
 
@@ -221,7 +224,7 @@ int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot
 			      struct lp_netns_list *list)
 {
 	struct lp_netns_scan *scan = list->scan;
-	struct search search = {.list = list, .left = LP_SCAN_DESCRIPTORS};
+	struct search search = {.list = list};
 	uint64_t left_out = 0;
 	size_t processes = 0;
 	/* those that keep namespaces open are small; those with many have sockets */
@@ -229,7 +232,7 @@ int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot
 		qsort(scan->holders, scan->n_holders, sizeof(*scan->holders), compare_holders);
 	for (size_t i = 0; i < scan->n_holders; i++) {
 		search.holder = &scan->holders[i];
-		if (search.holder->open > search.left) {
+		if (scan->descriptors + search.holder->open > LP_SCAN_DESCRIPTORS) {
 			left_out += search.holder->open;
 			processes++;
 			continue;

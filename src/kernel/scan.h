@@ -15,6 +15,7 @@ struct lp_task {
 	pid_t pid;     /* of the process */
 	uid_t uid;     /* effective, or root's where it is not dumpable */
 	uint64_t open; /* descriptors */
+	bool searched; /* for namespaces: all of them */
 	char base[48]; /* "PID" or "PID/task/TID" */
 };
 
@@ -27,6 +28,8 @@ enum {
 	LP_SCAN_THREADS = 4096,
 	/* Descriptors that could hold a namespace, processes with few of them first. */
 	LP_SCAN_DESCRIPTORS = 65536,
+	/* So few are searched when they are counted, in one listing. */
+	LP_SCAN_FEW = 64,
 };
 
 struct lp_netns_scan {
@@ -35,6 +38,7 @@ struct lp_netns_scan {
 	struct lp_inode_map mounts;	/* mount namespaces whose mountinfo was read */
 	uint64_t device;		/* of nsfs */
 	size_t unreadable;		/* processes whose namespace may not be asked for */
+	uint64_t descriptors;		/* looked at */
 	size_t threads;			/* looked at */
 	size_t threads_left_out;
 	struct lp_holder {
@@ -51,7 +55,11 @@ struct lp_netns_scan {
 int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *list,
 		       const struct lp_task *task);
 
-/* Looks for namespaces that only descriptors hold. 0 or -ENOMEM. */
+/* Looks for a namespace behind descriptor `number` of the task, listed as dir. 0 or -ENOMEM. */
+int lp_netns_scan_descriptor(struct lp_netns_list *list, const char *base, int dir,
+			     uint64_t number);
+
+/* Looks for them in the tasks that were not searched yet. 0 or -ENOMEM. */
 int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
 			      struct lp_netns_list *list);
 
@@ -100,11 +108,8 @@ int lp_mount_parse(char *line, struct lp_mount *ret);
 bool lp_fd_size_counts(const struct lp_kernel *kernel);
 
 /*
- * Lists the "fd" below dir, from number `from` where /proc can seek to it, and counts those below
- * and not below `limit`. 0 or a negative errno.
+ * Every number of the "fd" below dir, beginning at `from` where /proc can seek to it, until visit
+ * returns other than 0. Returns that, or 0, or a negative errno.
  */
-int lp_fd_list(int dir, uint64_t from, uint64_t limit, uint64_t *below, uint64_t *above);
-
-/* Every number of the "fd" below dir, until visit returns other than 0. Returns that, or errno. */
 int lp_fd_each(int dir, uint64_t from, int (*visit)(void *data, int dir, uint64_t number),
 	       void *data);
