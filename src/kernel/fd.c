@@ -34,7 +34,7 @@ bool lp_fd_size_counts(const struct lp_kernel *kernel)
 }
 
 static int visit_entries(const char *buf, size_t length, int dir,
-			 int (*visit)(void *data, int dir, uint64_t number), void *data)
+                         int (*visit)(void *data, int dir, uint64_t number), void *data)
 {
 	for (size_t at = 0; at < length;) {
 		const struct dirent64 *entry = (const struct dirent64 *)(const void *)(buf + at);
@@ -51,7 +51,7 @@ static int visit_entries(const char *buf, size_t length, int dir,
 }
 
 int lp_fd_each(int dir, uint64_t from, int (*visit)(void *data, int dir, uint64_t number),
-	       void *data)
+               void *data)
 {
 	enum { DOTS = 2 }; /* "." and ".." are the first two: number N is at N + 2 */
 	_Alignas(struct dirent64) char buf[8192];

@@ -33,9 +33,12 @@ ssize_t lp_read_text(int dir, const char *path, char *buf, size_t size);
 int lp_sockstat_parse(const char *text, struct lp_netns *netns, struct lp_machine *machine);
 /* "TCP6: inuse 1" of sockstat6. */
 int lp_sockstat6_parse(const char *text, struct lp_netns *netns);
-/* Both, of the calling thread's namespace: thread-self/net/. Absent files leave figures unknown. */
-int lp_sockstat_read(const struct lp_kernel *kernel, struct lp_netns *netns,
-                     struct lp_machine *machine);
+/*
+ * Both, of the calling thread's namespace: thread-self/net/. Absent files leave figures unknown;
+ * what is torn or refused is a gap. 0 or -ENOMEM.
+ */
+int lp_sockstat_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+                     struct lp_netns *netns);
 
 /* "32768	60999". -EINVAL unless two numbers of 0 to 65535, low <= high. */
 int lp_range_parse(const char *text, uint32_t *low, uint32_t *high);
@@ -74,17 +77,17 @@ int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
  */
 struct lp_netns_place {
 	uint64_t inode, device;
-	char *name;	/* under /run/netns, "host", or NULL */
-	char *path;	/* below /run/netns if named, else /proc (thread, mount, descriptor) */
-	pid_t pid;	/* the first process seen in it, or 0 */
+	char *name;     /* under /run/netns, "host", or NULL */
+	char *path;     /* below /run/netns if named, else /proc (thread, mount, descriptor) */
+	pid_t pid;      /* the first process seen in it, or 0 */
 	pid_t last_pid; /* the last one: when the first is gone */
-	bool own;	/* the calling thread's: nothing to enter */
-	bool named;	/* has a file under /run/netns */
+	bool own;       /* the calling thread's: nothing to enter */
+	bool named;     /* has a file under /run/netns */
 };
 struct lp_netns_list {
 	struct lp_netns_place *items;
 	size_t n, room;
-	bool host_known;	    /* that of pid 1 was told */
+	bool host_known;            /* that of pid 1 was told */
 	struct lp_netns_scan *scan; /* what the search keeps: src/kernel/scan.h */
 };
 void lp_netns_list_done(struct lp_netns_list *list);

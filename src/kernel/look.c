@@ -111,7 +111,7 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	netns->pid = place->pid;
 	int r = read_sysctls(look, netns, stop);
 	if (r == 0)
-		r = lp_sockstat_read(look->kernel, netns, &look->snapshot->machine);
+		r = lp_sockstat_read(look->kernel, look->snapshot, netns);
 	if (r == 0 && netns->initial && !look->machine_read) {
 		look->machine_read = true;
 		r = lp_machine_read(look->kernel, look->snapshot);

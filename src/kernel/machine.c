@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/number.h"
+#include "base/utf8.h"
 #include "kernel/kernel.h"
 #include "kernel/text.h"
 
@@ -35,15 +36,16 @@ int lp_tcp_mem_parse(const char *text, struct lp_machine *machine)
 
 static int gap(struct lp_snapshot *snapshot, const char *path, int r)
 {
-	if (r == -ENOENT && !strncmp(path, "sys/net/", 8))
-		return lp_snapshot_gap(snapshot, "machine", 0,
-				       "/proc/%s is only in the first network namespace", path);
-	return lp_snapshot_gap(snapshot, "machine", 0, "/proc/%s: %s", path,
-			       r == -EINVAL ? "not understood" : strerror(-r));
+	if (r != -ENOENT)
+		return lp_text_gap(snapshot, "machine", 0, path, r);
+	/* net/ipv4/sysctl_net_ipv4.c: ipv4_table is registered in the first namespace only */
+	return lp_snapshot_gap(
+	        snapshot, "machine", 0, "/proc/%s is not there%s", path,
+	        strncmp(path, "sys/net/", 8) ? "" : ": only in the first network namespace");
 }
 
 static int read_triple(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-		       const char *path, int (*parse)(const char *, struct lp_machine *))
+                       const char *path, int (*parse)(const char *, struct lp_machine *))
 {
 	char buf[LP_TEXT_SMALL];
 	ssize_t n = lp_read_text(kernel->proc, path, buf, sizeof(buf));
@@ -82,6 +84,8 @@ static void read_names(struct lp_machine *machine)
 		return;
 	(void)snprintf(machine->kernel, sizeof(machine->kernel), "%s", names.release);
 	(void)snprintf(machine->host, sizeof(machine->host), "%s", names.nodename);
+	lp_utf8_clean(machine->kernel);
+	lp_utf8_clean(machine->host);
 }
 
 int lp_machine_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot)

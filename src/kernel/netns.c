@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -37,7 +36,7 @@ void lp_netns_list_done(struct lp_netns_list *list)
 }
 
 int lp_netns_list_place(struct lp_netns_list *list, uint64_t inode, uint64_t device,
-			struct lp_netns_place **ret)
+                        struct lp_netns_place **ret)
 {
 	size_t number;
 	if (!lp_array_grow(&list->items, &list->room, list->n, sizeof(*list->items)))
@@ -72,7 +71,7 @@ static int open_way(int dir, const char *path, const struct lp_netns_place *plac
 }
 
 static int open_process(const struct lp_kernel *kernel, pid_t pid,
-			const struct lp_netns_place *place)
+                        const struct lp_netns_place *place)
 {
 	char path[32];
 	if (!pid)
@@ -134,7 +133,7 @@ static int add_named(const struct lp_kernel *kernel, struct lp_netns_list *list,
 	if (fstatat(kernel->run_netns, name, &st, 0) < 0 || st.st_dev != list->scan->device)
 		return 0;
 	_cleanup_(lp_close_fd) int fd =
-		openat(kernel->run_netns, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	        openat(kernel->run_netns, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	const struct lp_netns_place seen = {.inode = st.st_ino, .device = st.st_dev};
 	if (fd < 0 || !is_place(fd, &seen))
 		return 0;
@@ -186,7 +185,7 @@ static bool is_kernel_thread(const struct lp_kernel *kernel, const char *path)
 
 /* pid 1 may refuse to tell, to root too; its namespace is then told by others. */
 static bool find_host(const struct lp_kernel *kernel, const struct lp_netns_list *list,
-		      struct stat *ret)
+                      struct stat *ret)
 {
 	if (fstatat(kernel->proc, "1/ns/net", ret, 0) == 0)
 		return true;
@@ -214,15 +213,6 @@ static int add_host(const struct lp_kernel *kernel, struct lp_netns_list *list)
 	return place->name ? 0 : set_name(place, "host");
 }
 
-static bool has_capability(unsigned capability)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-	if (syscall(SYS_capget, &header, data) < 0)
-		return false;
-	return data[capability / 32].effective >> (capability % 32) & 1;
-}
-
 /* ---- what was not seen -------------------------------------------------------------------- */
 
 static const char *plural(size_t n)
@@ -235,13 +225,13 @@ static int report_others(const struct lp_netns_list *list, struct lp_snapshot *s
 	size_t others = list->scan->namespaces.n - 1;
 	if (others == 0)
 		return lp_snapshot_gap(
-			snapshot, "namespaces", 0,
-			"only the own network namespace was read: seeing and entering "
-			"others needs root");
+		        snapshot, "namespaces", 0,
+		        "only the own network namespace was read: seeing and entering "
+		        "others needs root");
 	return lp_snapshot_gap(snapshot, "namespaces", 0,
-			       "%zu other network namespace%s seen but not read: entering needs "
-			       "root",
-			       others, plural(others));
+	                       "%zu other network namespace%s seen but not read: entering needs "
+	                       "root",
+	                       others, plural(others));
 }
 
 static int report(struct lp_netns_list *list, struct lp_snapshot *snapshot)
@@ -255,27 +245,27 @@ static int report(struct lp_netns_list *list, struct lp_snapshot *snapshot)
 		unreached += !lp_inode_map_has(&scan->namespaces, scan->unreached[i], scan->device);
 	if (unreached)
 		r = lp_snapshot_gap(
-			snapshot, "namespaces", 0,
-			"%zu mount%s of network namespaces not reachable: covered or gone",
-			unreached, plural(unreached));
+		        snapshot, "namespaces", 0,
+		        "%zu mount%s of network namespaces not reachable: covered or gone",
+		        unreached, plural(unreached));
 	if (r >= 0 && scan->unreadable)
 		r = lp_snapshot_gap(snapshot, "namespaces", 0,
-				    "%zu process%s whose network namespace may not be asked for",
-				    scan->unreadable, scan->unreadable == 1 ? "" : "es");
+		                    "%zu process%s whose network namespace may not be asked for",
+		                    scan->unreadable, scan->unreadable == 1 ? "" : "es");
 	if (r >= 0 && scan->threads_left_out)
 		r = lp_snapshot_gap(snapshot, "namespaces", 0,
-				    "%zu thread%s of root's processes not looked at",
-				    scan->threads_left_out, plural(scan->threads_left_out));
+		                    "%zu thread%s of root's processes not looked at",
+		                    scan->threads_left_out, plural(scan->threads_left_out));
 	return r < 0 ? r : 0;
 }
 
 int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-		       struct lp_netns_list *list)
+                       struct lp_netns_list *list)
 {
 	list->scan = calloc(1, sizeof(*list->scan));
 	if (!list->scan)
 		return -ENOMEM;
-	snapshot->privileged = has_capability(CAP_SYS_ADMIN);
+	snapshot->privileged = lp_has_capability(CAP_SYS_ADMIN);
 	list->scan->enter = snapshot->privileged;
 	int r = add_own(kernel, list);
 	if (r == 0)

@@ -37,9 +37,9 @@ int lp_stat_parse(const char *text, struct lp_stat *ret)
 	    lp_number_parse(&threads_at, UINT32_MAX, &threads) < 0 || *threads_at != ' ')
 		return -EINVAL;
 	*ret = (struct lp_stat){
-		.state = *state,
-		.kernel_thread = flags & PF_KTHREAD,
-		.threads = threads,
+	        .state = *state,
+	        .kernel_thread = flags & PF_KTHREAD,
+	        .threads = threads,
 	};
 	return 0;
 }
@@ -102,7 +102,7 @@ static void unescape(char *text)
 	char *to = text;
 	for (const char *at = text; *at; to++) {
 		bool octal = at[0] == '\\' && at[1] >= '0' && at[1] <= '3' && at[2] >= '0' &&
-			     at[2] <= '7' && at[3] >= '0' && at[3] <= '7';
+		             at[2] <= '7' && at[3] >= '0' && at[3] <= '7';
 		int byte = octal ? (at[1] - '0') * 64 + (at[2] - '0') * 8 + at[3] - '0' : *at;
 		*to = (char)byte;
 		at += octal ? 4 : 1;

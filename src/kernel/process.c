@@ -21,7 +21,7 @@ struct pass {
 	struct lp_snapshot *snapshot;
 	struct lp_netns_list *namespaces;
 	bool size_counts; /* st_size of PID/fd is the number of descriptors */
-	bool own_pids;	  /* these are the processes that system calls mean by their number */
+	bool own_pids;    /* these are the processes that system calls mean by their number */
 	size_t hidden;
 };
 
@@ -107,7 +107,7 @@ static bool take_few(const struct pass *pass, struct lp_task *task)
  * is enough to list from there on where the count is known.
  */
 static int count_descriptors(const struct pass *pass, struct lp_task *task, uint64_t limit,
-			     uint64_t *ret)
+                             uint64_t *ret)
 {
 	struct descriptors seen = {.limit = limit, .base = task->base};
 	if (take_few(pass, task))
@@ -283,28 +283,32 @@ static int tolerate(struct pass *pass, const char *name, int r)
 	}
 	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
 		return r;
-	return lp_snapshot_gap(pass->snapshot, "processes", 0, "/proc/%s: %s", name,
-			       r == -EINVAL ? "not understood" : strerror(-r));
+	return lp_text_gap(pass->snapshot, "processes", 0, name, r);
 }
 
 static int report(const struct pass *pass)
 {
-	if (!pass->hidden)
-		return 0;
-	return lp_snapshot_gap(pass->snapshot, "processes", 0,
-			       "%zu process%s of others not visible: their descriptors need root",
-			       pass->hidden, pass->hidden == 1 ? "" : "es");
+	int r = 0;
+	if (pass->hidden)
+		r = lp_snapshot_gap(pass->snapshot, "processes", 0,
+		                    "%zu process%s of others not visible: their descriptors need "
+		                    "root",
+		                    pass->hidden, pass->hidden == 1 ? "" : "es");
+	if (r >= 0 && lp_processes_are_hidden(pass->kernel))
+		r = lp_snapshot_gap(pass->snapshot, "processes", 0,
+		                    "/proc is mounted with hidepid: others' processes need root");
+	return r;
 }
 
 int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-		    struct lp_netns_list *namespaces)
+                    struct lp_netns_list *namespaces)
 {
 	struct pass pass = {
-		.kernel = kernel,
-		.snapshot = snapshot,
-		.namespaces = namespaces,
-		.size_counts = lp_fd_size_counts(kernel),
-		.own_pids = shows_own_pids(kernel),
+	        .kernel = kernel,
+	        .snapshot = snapshot,
+	        .namespaces = namespaces,
+	        .size_counts = lp_fd_size_counts(kernel),
+	        .own_pids = shows_own_pids(kernel),
 	};
 	_cleanup_(lp_close_dir) DIR *dir = NULL;
 	int r = open_dir(kernel->proc, ".", &dir);

@@ -45,7 +45,7 @@ static int scan_process(struct lp_netns_list *list, const struct lp_task *task)
 }
 
 static int scan_thread(struct lp_netns_list *list, const struct lp_task *task, int threads,
-		       const char *tid)
+                       const char *tid)
 {
 	char path[sizeof(task->base) + 64];
 	struct stat st;
@@ -64,7 +64,7 @@ static int scan_threads(struct lp_netns_list *list, const struct lp_task *task, 
 	}
 	list->scan->threads += n;
 	_cleanup_(lp_close_fd) int fd =
-		openat(task->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	        openat(task->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(lp_close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir)
 		return 0;
@@ -86,14 +86,14 @@ static int scan_threads(struct lp_netns_list *list, const struct lp_task *task, 
 static int add_unreached(struct lp_netns_scan *scan, uint64_t inode)
 {
 	if (!lp_array_grow(&scan->unreached, &scan->room_unreached, scan->n_unreached,
-			   sizeof(*scan->unreached)))
+	                   sizeof(*scan->unreached)))
 		return -ENOMEM;
 	scan->unreached[scan->n_unreached++] = inode;
 	return 0;
 }
 
 static int scan_mount(const struct lp_kernel *kernel, struct lp_netns_list *list,
-		      const struct lp_task *task, char *line)
+                      const struct lp_task *task, char *line)
 {
 	struct lp_mount mount;
 	struct lp_netns_place *place;
@@ -120,7 +120,7 @@ static int scan_mount(const struct lp_kernel *kernel, struct lp_netns_list *list
 
 /* Once a mount namespace. */
 static int scan_mounts(const struct lp_kernel *kernel, struct lp_netns_list *list,
-		       const struct lp_task *task)
+                       const struct lp_task *task)
 {
 	struct stat st;
 	size_t number;
@@ -147,7 +147,7 @@ static int scan_mounts(const struct lp_kernel *kernel, struct lp_netns_list *lis
 static int add_holder(struct lp_netns_scan *scan, const struct lp_task *task)
 {
 	if (!lp_array_grow(&scan->holders, &scan->room_holders, scan->n_holders,
-			   sizeof(*scan->holders)))
+	                   sizeof(*scan->holders)))
 		return -ENOMEM;
 	struct lp_holder *holder = &scan->holders[scan->n_holders++];
 	holder->pid = task->pid;
@@ -157,7 +157,7 @@ static int add_holder(struct lp_netns_scan *scan, const struct lp_task *task)
 }
 
 int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *list,
-		       const struct lp_task *task)
+                       const struct lp_task *task)
 {
 	enum { DOTS = 2 };
 	struct stat st;
@@ -215,13 +215,13 @@ static int compare_holders(const void *a, const void *b)
 static int scan_holder(const struct lp_kernel *kernel, struct search *search)
 {
 	_cleanup_(lp_close_fd) int dir =
-		openat(kernel->proc, search->holder->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	        openat(kernel->proc, search->holder->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = dir < 0 ? 0 : lp_fd_each(dir, 0, scan_next, search);
 	return r == -ENOMEM ? r : 0; /* gone, or refused as its namespace was before */
 }
 
 int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-			      struct lp_netns_list *list)
+                              struct lp_netns_list *list)
 {
 	struct lp_netns_scan *scan = list->scan;
 	struct search search = {.list = list};
@@ -244,6 +244,6 @@ int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot
 	if (!processes)
 		return 0;
 	return lp_snapshot_gap(snapshot, "namespaces", 0,
-			       "%ju descriptors of %zu process%s not looked at",
-			       (uintmax_t)left_out, processes, processes == 1 ? "" : "es");
+	                       "%ju descriptors of %zu process%s not looked at",
+	                       (uintmax_t)left_out, processes, processes == 1 ? "" : "es");
 }

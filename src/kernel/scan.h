@@ -33,13 +33,13 @@ enum {
 };
 
 struct lp_netns_scan {
-	bool enter;			/* namespaces can be entered: look for all of them */
+	bool enter;                     /* namespaces can be entered: look for all of them */
 	struct lp_inode_map namespaces; /* numbered as list->items (if enter) */
-	struct lp_inode_map mounts;	/* mount namespaces whose mountinfo was read */
-	uint64_t device;		/* of nsfs */
-	size_t unreadable;		/* processes whose namespace may not be asked for */
-	uint64_t descriptors;		/* looked at */
-	size_t threads;			/* looked at */
+	struct lp_inode_map mounts;     /* mount namespaces whose mountinfo was read */
+	uint64_t device;                /* of nsfs */
+	size_t unreadable;              /* processes whose namespace may not be asked for */
+	uint64_t descriptors;           /* looked at */
+	size_t threads;                 /* looked at */
 	size_t threads_left_out;
 	struct lp_holder {
 		pid_t pid;
@@ -53,22 +53,22 @@ struct lp_netns_scan {
 
 /* Takes note of the namespaces of a process. Part of lp_process_read(). 0 or -ENOMEM. */
 int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *list,
-		       const struct lp_task *task);
+                       const struct lp_task *task);
 
 /* Looks for a namespace behind descriptor `number` of the task, listed as dir. 0 or -ENOMEM. */
 int lp_netns_scan_descriptor(struct lp_netns_list *list, const char *base, int dir,
-			     uint64_t number);
+                             uint64_t number);
 
 /* Looks for them in the tasks that were not searched yet. 0 or -ENOMEM. */
 int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-			      struct lp_netns_list *list);
+                              struct lp_netns_list *list);
 
 /*
  * The place of a namespace, made if new. 1: it is new, 0: it was known, -ENOMEM. *ret may move
  * with the next one.
  */
 int lp_netns_list_place(struct lp_netns_list *list, uint64_t inode, uint64_t device,
-			struct lp_netns_place **ret);
+                        struct lp_netns_place **ret);
 
 /* ---- texts of /proc/PID ------------------------------------------------------------------- */
 
@@ -99,6 +99,17 @@ struct lp_mount {
 /* Takes a line apart in place. 0 or -EINVAL. */
 int lp_mount_parse(char *line, struct lp_mount *ret);
 
+/* ---- what the caller may see --------------------------------------------------------------- */
+
+/* Whether the caller has it (CAP_SYS_ADMIN …), in its user namespace. */
+bool lp_has_capability(unsigned capability);
+
+/* Whether this is a /proc mounted with hidepid that the caller's groups do not lift. */
+bool lp_mount_hides_processes(const struct lp_mount *mount);
+
+/* Whether /proc may show the caller's own processes only, so that others can't even be counted. */
+bool lp_processes_are_hidden(const struct lp_kernel *kernel);
+
 /* ---- /proc/PID/fd ------------------------------------------------------------------------- */
 
 /*
@@ -112,4 +123,4 @@ bool lp_fd_size_counts(const struct lp_kernel *kernel);
  * returns other than 0. Returns that, or 0, or a negative errno.
  */
 int lp_fd_each(int dir, uint64_t from, int (*visit)(void *data, int dir, uint64_t number),
-	       void *data);
+               void *data);

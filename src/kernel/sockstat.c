@@ -24,7 +24,7 @@ static const char *find_line(const char *text, const char *label)
 }
 
 static struct lp_figure *find_word(const struct word *words, size_t n, const char *name,
-				   size_t length)
+                                   size_t length)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strlen(words[i].name) == length && !strncmp(words[i].name, name, length))
@@ -55,8 +55,8 @@ int lp_sockstat_parse(const char *text, struct lp_netns *netns, struct lp_machin
 {
 	struct lp_figure in_use = {0}, orphans = {0}, time_wait = {0}, allocated = {0}, pages = {0};
 	const struct word words[] = {
-		{"inuse", &in_use},    {"orphan", &orphans}, {"tw", &time_wait},
-		{"alloc", &allocated}, {"mem", &pages},
+	        {"inuse", &in_use},    {"orphan", &orphans}, {"tw", &time_wait},
+	        {"alloc", &allocated}, {"mem", &pages},
 	};
 	const char *line = find_line(text, "TCP:");
 	int r = line ? parse_words(line, words, sizeof(words) / sizeof(words[0])) : -EINVAL;
@@ -82,15 +82,18 @@ int lp_sockstat6_parse(const char *text, struct lp_netns *netns)
 	return 0;
 }
 
-int lp_sockstat_read(const struct lp_kernel *kernel, struct lp_netns *netns,
-		     struct lp_machine *machine)
+int lp_sockstat_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+                     struct lp_netns *netns)
 {
+	static const char path[] = "thread-self/net/sockstat",
+	                  path6[] = "thread-self/net/sockstat6";
 	char buf[LP_TEXT_SMALL];
-	ssize_t n = lp_read_text(kernel->proc, "thread-self/net/sockstat", buf, sizeof(buf));
-	int r = n < 0 ? (int)n : lp_sockstat_parse(buf, netns, machine);
-	if (r < 0 && r != -ENOENT)
+	ssize_t n = lp_read_text(kernel->proc, path, buf, sizeof(buf));
+	int r = n < 0 ? (int)n : lp_sockstat_parse(buf, netns, &snapshot->machine);
+	r = lp_text_gap(snapshot, "sockstat", netns->inode, path, r);
+	if (r < 0)
 		return r;
-	n = lp_read_text(kernel->proc, "thread-self/net/sockstat6", buf, sizeof(buf));
+	n = lp_read_text(kernel->proc, path6, buf, sizeof(buf));
 	r = n < 0 ? (int)n : lp_sockstat6_parse(buf, netns);
-	return r == -ENOENT ? 0 : r;
+	return lp_text_gap(snapshot, "sockstat", netns->inode, path6, r);
 }

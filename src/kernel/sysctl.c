@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -10,37 +9,27 @@
 
 enum { DEFAULT_REUSE_DELAY_MS = 1000 };
 
-/* A sysctl that is not there is told by its absence; one that can't be understood is a gap. */
-static int gap_unless_absent(struct lp_snapshot *snapshot, const struct lp_netns *netns,
-			     const char *path, int r)
-{
-	if (r == 0 || r == -ENOENT)
-		return 0;
-	return lp_snapshot_gap(snapshot, "sysctls", netns->inode, "/proc/%s: %s", path,
-			       r == -EINVAL ? "not understood" : strerror(-r));
-}
-
 static int read_figures(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-			struct lp_netns *netns)
+                        struct lp_netns *netns)
 {
 	const struct {
 		const char *path;
 		uint64_t max;
 		struct lp_figure *figure;
 	} sysctls[] = {
-		{"sys/net/ipv4/tcp_tw_reuse", UINT8_MAX, &netns->tw_reuse},
-		{"sys/net/ipv4/tcp_tw_reuse_delay", UINT32_MAX, &netns->tw_reuse_delay_ms},
-		{"sys/net/ipv4/tcp_timestamps", UINT8_MAX, &netns->timestamps},
-		{"sys/net/ipv4/tcp_max_tw_buckets", INT32_MAX, &netns->max_tw_buckets},
-		{"sys/net/netfilter/nf_conntrack_count", INT32_MAX, &netns->conntrack_entries},
-		{"sys/net/netfilter/nf_conntrack_max", INT32_MAX, &netns->conntrack_max},
+	        {"sys/net/ipv4/tcp_tw_reuse", UINT8_MAX, &netns->tw_reuse},
+	        {"sys/net/ipv4/tcp_tw_reuse_delay", UINT32_MAX, &netns->tw_reuse_delay_ms},
+	        {"sys/net/ipv4/tcp_timestamps", UINT8_MAX, &netns->timestamps},
+	        {"sys/net/ipv4/tcp_max_tw_buckets", INT32_MAX, &netns->max_tw_buckets},
+	        {"sys/net/netfilter/nf_conntrack_count", INT32_MAX, &netns->conntrack_entries},
+	        {"sys/net/netfilter/nf_conntrack_max", INT32_MAX, &netns->conntrack_max},
 	};
 	for (size_t i = 0; i < sizeof(sysctls) / sizeof(sysctls[0]); i++) {
 		uint64_t n;
 		int r = lp_read_number(kernel->proc, sysctls[i].path, sysctls[i].max, &n);
 		if (r == 0)
 			*sysctls[i].figure = lp_figure(n);
-		r = gap_unless_absent(snapshot, netns, sysctls[i].path, r);
+		r = lp_text_gap(snapshot, "sysctls", netns->inode, sysctls[i].path, r);
 		if (r < 0)
 			return r;
 	}
@@ -48,7 +37,7 @@ static int read_figures(const struct lp_kernel *kernel, struct lp_snapshot *snap
 }
 
 static int read_range(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-		      struct lp_netns *netns)
+                      struct lp_netns *netns)
 {
 	static const char path[] = "sys/net/ipv4/ip_local_port_range";
 	char buf[LP_TEXT_SMALL];
@@ -59,11 +48,11 @@ static int read_range(const struct lp_kernel *kernel, struct lp_snapshot *snapsh
 		netns->range_low = lp_figure(low);
 		netns->range_high = lp_figure(high);
 	}
-	return gap_unless_absent(snapshot, netns, path, r);
+	return lp_text_gap(snapshot, "sysctls", netns->inode, path, r);
 }
 
 static int read_reserved(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-			 struct lp_netns *netns, struct lp_port_map *reserved)
+                         struct lp_netns *netns, struct lp_port_map *reserved)
 {
 	static const char path[] = "sys/net/ipv4/ip_local_reserved_ports";
 	_cleanup_(lp_free_ptr) char *text = NULL;
@@ -71,8 +60,8 @@ static int read_reserved(const struct lp_kernel *kernel, struct lp_snapshot *sna
 	int r = n < 0 ? (int)n : lp_port_list_parse(text, reserved);
 	if (r == 0 && netns->range_low.known)
 		netns->reserved = lp_port_count(reserved, (uint32_t)netns->range_low.n,
-						(uint32_t)netns->range_high.n);
-	return gap_unless_absent(snapshot, netns, path, r);
+		                                (uint32_t)netns->range_high.n);
+	return lp_text_gap(snapshot, "sysctls", netns->inode, path, r);
 }
 
 /*
@@ -83,12 +72,12 @@ static bool has_ipv6_address(const struct lp_kernel *kernel)
 {
 	char byte;
 	_cleanup_(lp_close_fd) int fd =
-		openat(kernel->proc, "thread-self/net/if_inet6", O_RDONLY | O_CLOEXEC);
+	        openat(kernel->proc, "thread-self/net/if_inet6", O_RDONLY | O_CLOEXEC);
 	return fd >= 0 && read(fd, &byte, 1) == 1;
 }
 
 int lp_sysctl_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
-		   struct lp_netns *netns, struct lp_port_map *reserved)
+                   struct lp_netns *netns, struct lp_port_map *reserved)
 {
 	int r = read_figures(kernel, snapshot, netns);
 	if (r == 0)

@@ -67,3 +67,24 @@ int lp_read_number(int dir, const char *path, uint64_t max, uint64_t *ret)
 	ssize_t length = lp_read_text(dir, path, buf, sizeof(buf));
 	return length < 0 ? (int)length : lp_number_whole(buf, max, ret);
 }
+
+static const char *why(int r)
+{
+	switch (r) {
+	case -EINVAL:
+	case -ERANGE:
+		return "not understood";
+	case -EFBIG:
+		return "longer than it can be";
+	default:
+		return strerror(-r);
+	}
+}
+
+int lp_text_gap(struct lp_snapshot *snapshot, const char *what, uint64_t netns, const char *path,
+                int r)
+{
+	if (r >= 0 || r == -ENOENT)
+		return 0;
+	return lp_snapshot_gap(snapshot, what, netns, "/proc/%s: %s", path, why(r));
+}
