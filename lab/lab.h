@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* All of the lab. */
+
+#include "lab/link.h"
+#include "lab/ns.h"
+#include "lab/pace.h"
+#include "lab/process.h"
+#include "lab/server.h"
+#include "lab/socket.h"
