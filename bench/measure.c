@@ -9,7 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +50,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	int64_t took_ns = lp_clock_ns() - begin_ns;
-	printf("%lld %lld %ld %d\n", (long long)took_ns,
-	       (long long)(microseconds(usage.ru_utime) + microseconds(usage.ru_stime)),
-	       usage.ru_maxrss, status);
+	int64_t busy_us = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
+	printf("%" PRId64 " %" PRId64 " %ld %d\n", took_ns, busy_us, usage.ru_maxrss, status);
 	return EXIT_SUCCESS;
 }

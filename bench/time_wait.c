@@ -118,18 +118,21 @@ static bool leave_one(int listener, uint16_t port, uint32_t group)
 	return server >= 0;
 }
 
-/* The share of one process, as a child. Round robin over its groups, from a place of its own. */
+/*
+ * The share of one process, as a child: round robin over its groups, from a place of its own.
+ * There are no more processes than groups.
+ */
 static int work(const struct plan *plan, unsigned process, long n, int64_t deadline_ns)
 {
 	uint16_t port = (uint16_t)(FIRST_PORT + process);
 	uint32_t groups = (plan->groups + plan->processes - 1 - process) / plan->processes;
-	uint32_t group = groups ? (uint32_t)getpid() % groups : 0;
+	uint32_t group = (uint32_t)getpid() % groups;
 	_cleanup_(lp_close_fd) int listener = listen_on(port);
 	if (listener < 0) {
 		fprintf(stderr, "time_wait: port %d: %s\n", port, strerror(errno));
 		return EXIT_FAILURE;
 	}
-	for (long i = 0; i < n && groups; i++, group = (group + 1) % groups) {
+	for (long i = 0; i < n; i++, group = (group + 1) % groups) {
 		if (!leave_one(listener, port, group)) {
 			fprintf(stderr, "time_wait: connect: %s\n", strerror(errno));
 			return EXIT_FAILURE;
