@@ -53,7 +53,7 @@ struct lab_claim {
 	const char *refutes;    /* what would refute it, one phrase */
 	unsigned seconds;       /* about how long it takes */
 	unsigned needs;
-	bool busy;              /* measures short times: runs while no other busy one does */
+	bool busy; /* measures short times: runs while no other busy one does */
 	/*
 	 * Measures and gives the verdict, as its last act, through one of the functions below.
 	 * 0, or a negative errno with a sentence in lab_error(): then the claim was not run. Runs
@@ -67,7 +67,8 @@ struct lab_claim {
 extern const struct lab_claim *const lab_claims[];
 const struct lab_claim *lab_claim_find(const char *id);
 
-/* ---- for the claims --------------------------------------------------------------------------- */
+/* ---- for the claims ---------------------------------------------------------------------------
+ */
 
 /* A new namespace, with lo up, in which the turn's sysctls are written. */
 int lab_trial_ns(struct lab_trial *trial, struct lab_ns *ret);
@@ -91,10 +92,10 @@ void lab_case(struct lab_trial *trial, const char *name);
 
 /* The verdict and, as printf(), the one sentence that says why, with figures. Return 0. */
 int lab_verdict(struct lab_trial *trial, enum lab_verdict verdict, const char *why, ...)
-	__attribute__((format(printf, 3, 4)));
+        __attribute__((format(printf, 3, 4)));
 /* LAB_CONFIRMED if it holds, else LAB_REFUTED. */
 int lab_verdict_if(struct lab_trial *trial, bool holds, const char *why, ...)
-	__attribute__((format(printf, 3, 4)));
+        __attribute__((format(printf, 3, 4)));
 /* It could not be run here: the reason. Returns 0. */
 int lab_not_run(struct lab_trial *trial, const char *why, ...)
-	__attribute__((format(printf, 2, 3)));
+        __attribute__((format(printf, 2, 3)));

@@ -18,8 +18,8 @@
 #include "lab/trial.h"
 
 enum {
-	AT_ONCE = 32,      /* claims side by side: most of them wait */
-	PATIENCE_S = 45,   /* beyond three times what a claim says it takes */
+	AT_ONCE = 32,    /* claims side by side: most of them wait */
+	PATIENCE_S = 45, /* beyond three times what a claim says it takes */
 	LOOK_EVERY_MS = 250,
 };
 
@@ -41,7 +41,8 @@ struct proving {
 	int64_t started_ns;
 };
 
-/* ---- in the child ----------------------------------------------------------------------------- */
+/* ---- in the child -----------------------------------------------------------------------------
+ */
 
 static int missing_need(struct lab_trial *trial)
 {
@@ -78,8 +79,7 @@ static void run_trial(struct lab_trial *trial)
 	if (r == 0)
 		r = trial->claim->run(trial);
 	if (r < 0)
-		(void)lab_not_run(trial, "%s",
-		                  *trial->err.text ? trial->err.text : strerror(-r));
+		(void)lab_not_run(trial, "%s", *trial->err.text ? trial->err.text : strerror(-r));
 }
 
 _Noreturn static void child(const struct lab_claim *claim, const struct lab_turn *turn, int fd,
@@ -98,7 +98,8 @@ _Noreturn static void child(const struct lab_claim *claim, const struct lab_turn
 	_exit(r == 0 ? 0 : 1);
 }
 
-/* ---- in the parent ---------------------------------------------------------------------------- */
+/* ---- in the parent ----------------------------------------------------------------------------
+ */
 
 static json_t *failed(const struct lab_claim *claim, const char *why)
 {
@@ -279,9 +280,9 @@ size_t lab_prove_not_run(const json_t *results)
 {
 	size_t i, n = 0;
 	json_t *result;
-	json_array_foreach (results, i, result)
-		n += !strcmp(json_string_value(json_object_get(result, "verdict")),
-		             lab_verdict_name(LAB_NOT_RUN));
+	json_array_foreach(results, i, result) n +=
+	        !strcmp(json_string_value(json_object_get(result, "verdict")),
+	                lab_verdict_name(LAB_NOT_RUN));
 	return n;
 }
 

@@ -12,10 +12,10 @@
 const char *lab_verdict_name(enum lab_verdict verdict)
 {
 	static const char *const names[] = {
-		[LAB_NOT_RUN] = "not-run",
-		[LAB_CONFIRMED] = "confirmed",
-		[LAB_REFUTED] = "refuted",
-		[LAB_DEPENDS] = "depends",
+	        [LAB_NOT_RUN] = "not-run",
+	        [LAB_CONFIRMED] = "confirmed",
+	        [LAB_REFUTED] = "refuted",
+	        [LAB_DEPENDS] = "depends",
 	};
 	return names[verdict];
 }

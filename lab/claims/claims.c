@@ -2,6 +2,6 @@
 #include "lab/claims/claims.h"
 
 const struct lab_claim *const lab_claims[] = {
-	&lab_claim_time_wait_holds_descriptors,
-	NULL,
+        &lab_claim_time_wait_holds_descriptors,
+        NULL,
 };

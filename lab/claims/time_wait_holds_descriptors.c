@@ -41,7 +41,7 @@ static int run(struct lab_trial *trial)
 	int before = count_descriptors();
 	how.from = NULL;
 	struct lab_count done =
-		lab_open_and_end(&how, &to, listener, LAB_CLIENT_FIRST, CONNECTIONS);
+	        lab_open_and_end(&how, &to, listener, LAB_CLIENT_FIRST, CONNECTIONS);
 	int after = count_descriptors();
 	int time_wait = lab_time_wait_count(&ns);
 	if (before < 0 || after < 0 || time_wait < 0)
@@ -64,21 +64,22 @@ static int run(struct lab_trial *trial)
 }
 
 static const struct lab_turn turns[] = {
-	{.what = "no TIME_WAIT is kept at all",
+        {.what = "no TIME_WAIT is kept at all",
          .expect = LAB_DEPENDS,
          .sysctls = {{"ipv4/tcp_max_tw_buckets", "0"}}},
-	{0},
+        {0},
 };
 
 const struct lab_claim lab_claim_time_wait_holds_descriptors = {
-	.id = "time-wait-holds-descriptors",
-	.claim = "TIME_WAIT keeps the file descriptor, so many of them end in \"too many open files\"",
-	.source = "forum advice",
-	.experiment = "a process that may open 64 descriptors makes 1,000 connections and closes "
-		      "first; its descriptors are counted before and after",
-	.confirms = "EMFILE, or more descriptors open than before",
-	.refutes = "more TIME_WAITs than the process may have descriptors, and none of them open",
-	.seconds = 1,
-	.run = run,
-	.turns = turns,
+        .id = "time-wait-holds-descriptors",
+        .claim = "TIME_WAIT keeps the file descriptor, so many of them end in \"too many open "
+                 "files\"",
+        .source = "forum advice",
+        .experiment = "a process that may open 64 descriptors makes 1,000 connections and closes "
+                      "first; its descriptors are counted before and after",
+        .confirms = "EMFILE, or more descriptors open than before",
+        .refutes = "more TIME_WAITs than the process may have descriptors, and none of them open",
+        .seconds = 1,
+        .run = run,
+        .turns = turns,
 };

@@ -116,25 +116,43 @@ static int look_twice(const struct lp_kernel *kernel, const struct lp_look_optio
 	return 0;
 }
 
-static int look(const struct lastport_look_options *options, struct lastport_report **ret,
+/*
+ * Copies a caller's struct, which may be of an older version (shorter: the rest is zero) but not
+ * of a newer one, whose extra wishes would be lost. False when it is no struct of ours.
+ */
+static bool take_struct(void *ours, size_t our_size, const void *theirs)
+{
+	size_t size = 0;
+	if (!theirs)
+		return false;
+	memcpy(&size, theirs, sizeof(size));
+	if (size <= sizeof(size) || size > our_size)
+		return false;
+	memset(ours, 0, our_size);
+	memcpy(ours, theirs, size);
+	return true;
+}
+
+static int look(const struct lastport_look_options *given, struct lastport_report **ret,
                 struct lp_error *err)
 {
-	if (!options || options->size != sizeof(*options))
-		return lp_fail(err, EINVAL, "options are of another version of the library");
+	struct lastport_look_options options;
+	if (!take_struct(&options, sizeof(options), given))
+		return lp_fail(err, EINVAL, "options are of a newer version of the library");
 	const struct lp_limit_kind *only = NULL;
-	if (options->kind) {
-		only = lp_limit_kind_find(options->kind);
+	if (options.kind) {
+		only = lp_limit_kind_find(options.kind);
 		if (!only)
 			return lp_fail(err, EINVAL, "no kind of limit is called '%s'",
-			               options->kind);
+			               options.kind);
 	}
 	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
 	int r = lp_kernel_open(&kernel, err);
 	if (r < 0)
 		return r;
-	struct lp_look_options look_options = {.netns = options->netns};
-	if (options->interval_ms)
-		return look_twice(&kernel, &look_options, only, options->interval_ms, ret, err);
+	struct lp_look_options look_options = {.netns = options.netns};
+	if (options.interval_ms)
+		return look_twice(&kernel, &look_options, only, options.interval_ms, ret, err);
 	return look_once(&kernel, &look_options, only, ret, err);
 }
 
@@ -179,7 +197,8 @@ static double known_or_0(struct lp_real real, unsigned bit, unsigned *known)
 int lastport_report_limit(const struct lastport_report *report, size_t index,
                           struct lastport_limit *ret)
 {
-	if (ret->size != sizeof(*ret))
+	size_t size = ret->size;
+	if (size <= sizeof(size) || size > sizeof(*ret))
 		return -EINVAL;
 	if (index >= report->view.limits.n)
 		return -ERANGE;
@@ -207,7 +226,7 @@ int lastport_report_limit(const struct lastport_report *report, size_t index,
 	out.sustainable = known_or_0(forecast->sustainable, LASTPORT_KNOWN_SUSTAINABLE, &out.known);
 	out.exhausted_in_s =
 	        known_or_0(forecast->exhausted_in_s, LASTPORT_KNOWN_EXHAUSTED, &out.known);
-	*ret = out;
+	memcpy(ret, &out, size);
 	return 0;
 }
 

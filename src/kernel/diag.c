@@ -123,12 +123,18 @@ static int done_of(const struct nlmsghdr *header)
 	return error < 0 ? error : 1;
 }
 
+/* mnl_nlmsg_ok() of libmnl 1.0.4 takes a length above 2 GiB for a small one. */
+static bool message_fits(const struct nlmsghdr *header, int left)
+{
+	return mnl_nlmsg_ok(header, left) && header->nlmsg_len <= (uint32_t)left;
+}
+
 int lp_diag_parse(const void *datagram, size_t size, uint32_t sequence, lp_diag_function function,
                   void *context, struct lp_diag_result *result)
 {
 	const struct nlmsghdr *header = datagram;
 	int left = (int)size;
-	for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+	for (; message_fits(header, left); header = mnl_nlmsg_next(header, &left)) {
 		int r = 0;
 		if (header->nlmsg_seq != sequence)
 			continue; /* the rest of a dump that was given up */
