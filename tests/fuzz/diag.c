@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct lp_port_map reserved;
 	struct lp_netns netns = {
-	        .range_low = lp_figure(32768), .range_high = lp_figure(60999), .has_ipv6 = true};
+	        .range_low = lp_figure(40000), .range_high = lp_figure(40099), .has_ipv6 = true};
 	struct lp_sockets *sockets;
 	if (lp_sockets_new(&netns, &reserved, &sockets) < 0)
 		return 0;
