@@ -20,6 +20,8 @@ from collections import defaultdict
 
 RESULT = re.compile(r"(not )?ok\b(?:\s+\d+)?\s*-?\s*([^#]*)(?:#\s*(\w+)\s*(.*))?")
 PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*skip\w*\s*(.*))?", re.IGNORECASE)
+MOST_NOTES = 12  # lines shown of what a failed check says
+SANITIZER_STATUS = 99  # as ./dev asks for
 
 
 class Outcome:
@@ -31,11 +33,15 @@ class Outcome:
         self.skipped = []
         self.plan = None
         self.bailed = None
+        self.notes = None  # where comments go: to the failed check before them
         for line in tap.splitlines():
             self._read(line)
 
     def _read(self, line):
-        if match := PLAN.fullmatch(line.rstrip()):
+        if line.startswith("#"):
+            if self.notes is not None and len(self.notes) < MOST_NOTES:
+                self.notes.append(line)
+        elif match := PLAN.fullmatch(line.rstrip()):
             self.plan = int(match[1])
             if self.plan == 0:
                 self.skipped.append(f"all of it: {match[2] or 'no reason given'}")
@@ -45,10 +51,12 @@ class Outcome:
             self._read_check(*match.groups())
 
     def _read_check(self, failed, name, directive, reason):
+        self.notes = None
         if (directive or "").lower().startswith("skip"):
             self.skipped.append(f"{name.strip()}: {reason or 'no reason given'}")
         elif failed:
-            self.failed.append(name.strip())
+            self.notes = [name.strip()]
+            self.failed.append(self.notes)
         else:
             self.passed += 1
 
@@ -61,19 +69,12 @@ class Outcome:
             return f"printed no plan ({result.lower()}, exit status {status})"
         if seen != self.plan:
             return f"planned {self.plan} checks, made {seen} ({result.lower()}, exit status {status})"
-        if result not in ("OK", "FAIL", "SKIP") or (status != 0 and not self.failed):
+        if result == "TIMEOUT" or status < 0 or status >= SANITIZER_STATUS:
+            return f"{result.lower()}, exit status {status}"
+        # By a small status programs tell of failed checks; meson calls that an error too.
+        if not self.failed and (status or result not in ("OK", "SKIP")):
             return f"{result.lower()}, exit status {status}"
         return None
-
-
-def suites_of(log):
-    """The first suite of each test, by name: meson keeps them beside its logs."""
-    try:
-        path = os.path.join(os.path.dirname(log), "..", "meson-info", "intro-tests.json")
-        with open(path, encoding="utf-8") as tests:
-            return {test["name"]: test["suite"][0].rpartition(":")[2] for test in json.load(tests)}
-    except OSError:
-        return {}
 
 
 class Totals:
@@ -92,15 +93,17 @@ class Totals:
             return
         if not tests:
             self.failed.append(f"{run}: not one test was run")
-        suites = suites_of(path)
         for test in tests:
-            self.seconds[run, suites.get(test["name"], "?")] += test["duration"]
-            self._add_test(f"{run}: {test['name']}", test)
+            self._add_test(run, test)
 
-    def _add_test(self, label, test):
+    def _add_test(self, run, test):
+        # "lastport:system+timing / name"; the name alone where all tests are of one suite
+        suite, _, name = test["name"].rpartition(" / ")
+        label = f"{run}: {name}"
         outcome = Outcome(test.get("stdout") or "")
+        self.seconds[run, suite.rpartition(":")[2] or "all"] += test["duration"]
         self.passed += outcome.passed
-        self.failed += [f"{label}: {check}" for check in outcome.failed]
+        self.failed += [f"{label}: " + "\n    ".join(check) for check in outcome.failed]
         self.skipped += [f"{label}: {check}" for check in outcome.skipped]
         if complaint := outcome.complaint(test["result"], test["returncode"]):
             self.failed.append(f"{label}: {complaint}")

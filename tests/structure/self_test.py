@@ -81,6 +81,10 @@ def test_symbols(tap):
 LOGS = [
     ("two good checks", "1..2\nok 1 - a\nok 2 - b\n", "OK", 0, (2, 0, 0)),
     ("one bad check", "1..2\nok 1 - a\nnot ok 2 - b\n", "FAIL", 1, (1, 1, 0)),
+    ("bad checks told by the status", "1..1\nnot ok 1 - a\n# why\n", "ERROR", 1, (0, 1, 0)),
+    ("bad checks and a sanitizer", "1..1\nnot ok 1 - a\n", "ERROR", 99, (0, 2, 0)),
+    ("bad checks and a crash", "1..1\nnot ok 1 - a\n", "ERROR", -6, (0, 2, 0)),
+    ("an error without a status", "1..1\nok 1 - a\n", "ERROR", 0, (1, 1, 0)),
     ("a plan at the end", "ok 1 - a # of many\n1..1\n", "OK", 0, (1, 0, 0)),
     ("a skip", "1..2\nok 1 - a\nok 2 - b # SKIP no such thing\n", "OK", 0, (1, 0, 1)),
     ("a program that skips all", "1..0 # SKIP no kernel\n", "SKIP", 0, (0, 0, 1)),
