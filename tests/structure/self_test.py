@@ -87,6 +87,8 @@ LOGS = [
     ("an error without a status", "1..1\nok 1 - a\n", "ERROR", 0, (1, 1, 0)),
     ("a plan at the end", "ok 1 - a # of many\n1..1\n", "OK", 0, (1, 0, 0)),
     ("a skip", "1..2\nok 1 - a\nok 2 - b # SKIP no such thing\n", "OK", 0, (1, 0, 1)),
+    ("a skip as cmocka has it", "1..2\nok 1 - a\nnot ok 2 # SKIP b\n", "FAIL", 0, (1, 0, 1)),
+    ("a failure that shows nowhere", "1..1\nok 1 - a\n", "FAIL", 0, (1, 1, 0)),
     ("a program that skips all", "1..0 # SKIP no kernel\n", "SKIP", 0, (0, 0, 1)),
     ("a crash half-way", "1..2\nok 1 - a\n", "ERROR", -11, (1, 1, 0)),
     ("a crash at the end", "1..1\nok 1 - a\n", "ERROR", 99, (1, 1, 0)),
