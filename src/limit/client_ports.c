@@ -73,6 +73,7 @@ const struct lp_limit_kind lp_client_ports = {
         .label = "client ports",
         .refuses = "silence or a reset at the client",
         .collect = collect,
+        .of_pool = true,
         .scope = scope,
         .where = where,
         .flow = flow,

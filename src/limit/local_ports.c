@@ -157,6 +157,7 @@ const struct lp_limit_kind lp_local_ports = {
         .label = "local ports",
         .refuses = "connect(): Cannot assign requested address (EADDRNOTAVAIL)",
         .collect = collect,
+        .of_pool = true,
         .scope = scope,
         .where = where,
         .flow = flow,

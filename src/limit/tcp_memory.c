@@ -32,6 +32,7 @@ const struct lp_limit_kind lp_tcp_memory = {
         .label = "TCP memory",
         .refuses = "sockets are squeezed from tcp_mem[1] on, and refused at tcp_mem[2]",
         .of_machine = true,
+        .unit = LP_UNIT_PAGES,
         .collect = collect,
         .scope = scope,
 };

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * JSON schema 1. A report may have tens of thousands of limits: the head is one object, and each
+ * limit is built, written and freed before the next, so that memory stays flat.
+ */
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/utf8.h"
+#include "view/style.h"
+
+/* Text of others may be no UTF-8, which JSON has to be. */
+static json_t *clean_string(const char *text)
+{
+	_cleanup_(lp_free_ptr) char *copy = strdup(text);
+	if (!copy)
+		return NULL;
+	lp_utf8_clean(copy);
+	return json_string(copy);
+}
+
+/* With as many decimals as mean something: one, or three digits of what is under 1. */
+static json_t *fraction(double n)
+{
+	double scale = n != 0 && fabs(n) < 1 ? 1000 : 10;
+	return json_real(fabs(n) < 1e14 ? (double)(int64_t)(n * scale + 0.5) / scale : n);
+}
+
+static int set_new(json_t *object, const char *key, json_t *value)
+{
+	return json_object_set_new(object, key, value) < 0 ? -ENOMEM : 0;
+}
+
+static int set_count(json_t *object, const char *key, uint64_t n)
+{
+	return set_new(object, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
+}
+
+static int set_figure(json_t *object, const char *key, struct lp_figure figure)
+{
+	return figure.known ? set_count(object, key, figure.n) : 0;
+}
+
+static int set_real(json_t *object, const char *key, struct lp_real real)
+{
+	if (!real.known)
+		return 0;
+	return set_new(object, key, isfinite(real.n) ? fraction(real.n) : json_null());
+}
+
+/* ---- the head ------------------------------------------------------------------------------ */
+
+static json_t *time_string(int64_t ms)
+{
+	time_t seconds = (time_t)(ms / 1000);
+	struct tm tm;
+	char date[64], text[80];
+	if (!gmtime_r(&seconds, &tm) || !strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm))
+		return NULL;
+	(void)snprintf(text, sizeof(text), "%s.%03dZ", date, (int)(ms % 1000));
+	return json_string(text);
+}
+
+static json_t *gap_object(const struct lp_gap *gap)
+{
+	json_auto_t *object = json_object();
+	if (set_new(object, "what", clean_string(gap->what)) < 0 ||
+	    (gap->netns && set_count(object, "netns", gap->netns) < 0) ||
+	    set_new(object, "why", clean_string(gap->why)) < 0)
+		return NULL;
+	return json_incref(object);
+}
+
+static json_t *gap_list(const struct lp_snapshot *snapshot)
+{
+	json_auto_t *list = json_array();
+	for (size_t i = 0; i < snapshot->n_gaps; i++)
+		if (json_array_append_new(list, gap_object(&snapshot->gaps[i])) < 0)
+			return NULL;
+	return json_incref(list);
+}
+
+static const char *const reader_names[] = {[LP_READER_DIAG] = "diag"};
+
+static json_t *head_object(const struct lp_report *report)
+{
+	const struct lp_snapshot *snapshot = report->snapshot;
+	json_auto_t *head = json_object();
+	if (set_count(head, "schema", 1) < 0 ||
+	    set_new(head, "taken_at", time_string(snapshot->taken_at_ms)) < 0 ||
+	    set_new(head, "kernel", clean_string(snapshot->machine.kernel)) < 0 ||
+	    set_new(head, "reader", json_string(reader_names[snapshot->reader])) < 0 ||
+	    set_new(head, "complete", json_boolean(snapshot->n_gaps == 0)) < 0 ||
+	    set_new(head, "incomplete", gap_list(snapshot)) < 0 ||
+	    set_new(head, "host", clean_string(snapshot->machine.host)) < 0 ||
+	    set_count(head, "namespaces", snapshot->n_netns) < 0 ||
+	    set_figure(head, "sockets", lp_snapshot_sockets(snapshot)) < 0 ||
+	    set_count(head, "read_us", (uint64_t)snapshot->took_us) < 0)
+		return NULL;
+	return json_incref(head);
+}
+
+/* ---- one limit ----------------------------------------------------------------------------- */
+
+static json_t *netns_object(const struct lp_netns *netns)
+{
+	json_auto_t *object = json_object();
+	if (set_count(object, "inode", netns->inode) < 0 ||
+	    set_new(object, "name", netns->name ? clean_string(netns->name) : json_null()) < 0)
+		return NULL;
+	return json_incref(object);
+}
+
+static json_t *scope_object(const struct lp_limit *limit)
+{
+	struct lp_scope scope = {0};
+	json_auto_t *object = json_object();
+	limit->kind->scope(limit, &scope);
+	for (size_t i = 0; i < scope.n; i++) {
+		const struct lp_scope_word *word = &scope.words[i];
+		int r = 0;
+		if (word->type == LP_SCOPE_NUMBER)
+			r = set_count(object, word->key, word->number);
+		else if (word->type == LP_SCOPE_TEXT)
+			r = set_new(object, word->key, clean_string(word->text));
+		else
+			r = set_new(object, word->key, json_null());
+		if (r < 0)
+			return NULL;
+	}
+	return json_incref(object);
+}
+
+static json_t *states_object(const struct lp_pool *pool)
+{
+	json_auto_t *object = json_object();
+	for (int state = 1; state < LP_STATES; state++)
+		if (pool->states[state] &&
+		    set_count(object, lp_state_name((enum lp_tcp_state)state),
+		              pool->states[state]) < 0)
+			return NULL;
+	return json_incref(object);
+}
+
+static json_t *drain_list(const struct lp_forecast *forecast)
+{
+	json_auto_t *list = json_array();
+	for (size_t i = 0; i < forecast->n_drain; i++) {
+		json_t *point = json_pack("[i,I]", (int)(i + 1) * LP_DRAIN_STEP_S,
+		                          (json_int_t)forecast->drain[i]);
+		if (json_array_append_new(list, point) < 0)
+			return NULL;
+	}
+	return json_incref(list);
+}
+
+static json_t *assumed_list(unsigned assumed)
+{
+	json_auto_t *list = json_array();
+	for (int bit = 0; bit < LP_ASSUMPTIONS; bit++) {
+		enum lp_assumption assumption = (enum lp_assumption)(1U << bit);
+		if (assumed & assumption &&
+		    json_array_append_new(list, json_string(lp_assumption_text(assumption))) < 0)
+			return NULL;
+	}
+	return json_incref(list);
+}
+
+static int set_figures(json_t *object, const struct lp_limit *limit)
+{
+	if (set_count(object, "used", limit->used) < 0 ||
+	    set_count(object, "capacity", limit->capacity) < 0 ||
+	    set_figure(object, "reusable", limit->reusable) < 0 ||
+	    set_count(object, "headroom", limit->headroom) < 0 ||
+	    set_count(object, "pressure", limit->pressure) < 0)
+		return -ENOMEM;
+	return limit->exact ? 0 : set_new(object, "exact", json_false());
+}
+
+static int set_forecast(json_t *object, const struct lp_forecast *forecast)
+{
+	if (set_real(object, "rate", forecast->rate) < 0 ||
+	    set_real(object, "rate_10s", forecast->rate_recent) < 0 ||
+	    set_real(object, "sustainable", forecast->sustainable) < 0 ||
+	    set_real(object, "exhausted_in_s", forecast->exhausted_in_s) < 0)
+		return -ENOMEM;
+	return forecast->n_drain ? set_new(object, "drain", drain_list(forecast)) : 0;
+}
+
+/* Pages say how large they are, and what of TCP's memory is not among them. */
+static int set_pages(json_t *object, const struct lp_report *report)
+{
+	const struct lp_machine *machine = &report->snapshot->machine;
+	struct lp_figure entries = lp_report_time_wait(report);
+	if (set_figure(object, "page_size", machine->page_size) < 0)
+		return -ENOMEM;
+	if (!entries.known || !machine->time_wait_size.known)
+		return 0;
+	return set_count(object, "time_wait_bytes", entries.n * machine->time_wait_size.n);
+}
+
+static json_t *limit_object(const struct lp_report *report, size_t index)
+{
+	const struct lp_limit *limit = &report->limits.items[index];
+	json_auto_t *object = json_object();
+	if (set_new(object, "kind", json_string(limit->kind->name)) < 0 ||
+	    (limit->netns != LP_NO_NETNS &&
+	     set_new(object, "netns", netns_object(&report->snapshot->netns[limit->netns])) < 0) ||
+	    set_new(object, "scope", scope_object(limit)) < 0 || set_figures(object, limit) < 0 ||
+	    (limit->kind->of_pool && limit->pool &&
+	     set_new(object, "states", states_object(limit->pool)) < 0) ||
+	    set_forecast(object, &report->forecasts[index]) < 0 ||
+	    (limit->kind->unit == LP_UNIT_PAGES && set_pages(object, report) < 0) ||
+	    (limit->assumed && set_new(object, "assumed", assumed_list(limit->assumed)) < 0))
+		return NULL;
+	return json_incref(object);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+/* Takes the object over; NULL stands for memory that was short. */
+static int put_object(FILE *out, json_t *taken, size_t flags)
+{
+	enum { DIGITS = 15 };
+	json_auto_t *object = taken;
+	if (!object)
+		return -ENOMEM;
+	errno = 0;
+	if (json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS) | flags) == 0)
+		return 0;
+	return errno ? -errno : -EIO;
+}
+
+int lp_view_json(const struct lp_report *report, FILE *out)
+{
+	int r = lp_put(out, "{");
+	if (r == 0)
+		r = put_object(out, head_object(report), JSON_EMBED);
+	if (r == 0)
+		r = lp_put(out, ",\"limits\":[");
+	for (size_t i = 0; i < report->limits.n && r == 0; i++) {
+		r = lp_put(out, i ? "," : "");
+		if (r == 0)
+			r = put_object(out, limit_object(report, i), 0);
+	}
+	if (r == 0)
+		r = lp_put(out, "]}\n");
+	if (r == 0 && fflush(out) != 0)
+		r = errno ? -errno : -EIO;
+	return r;
+}

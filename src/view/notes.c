@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is said below the table: sentences, each once, none of them about what is not shown. */
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "view/style.h"
+
+/* A sentence as it grows; what is longer is cut. */
+struct sentence {
+	char text[1024];
+	size_t n;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct sentence *sentence, const char *format,
+                                                      ...)
+{
+	size_t room = sizeof(sentence->text) - sentence->n;
+	va_list args;
+	va_start(args, format);
+	int n = vsnprintf(sentence->text + sentence->n, room, format, args);
+	va_end(args);
+	if (n > 0)
+		sentence->n += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+/* ---- what a new destination gets ----------------------------------------------------------- */
+
+enum { GROUPS = 4, NAMES = 3 };
+
+/* Namespaces where a new destination gets the same. */
+struct group {
+	uint64_t ports;
+	struct lp_real sustainable;
+	size_t names[NAMES];
+	size_t n4, n6; /* namespaces, by family */
+};
+
+static struct group *group_find(struct group *groups, size_t *n, uint64_t ports)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (groups[i].ports == ports)
+			return &groups[i];
+	if (*n == GROUPS)
+		return NULL;
+	groups[*n] = (struct group){.ports = ports};
+	return &groups[(*n)++];
+}
+
+static void group_add(struct group *group, const struct lp_limit *limit,
+                      const struct lp_forecast *forecast)
+{
+	size_t *n = limit->family == AF_INET6 ? &group->n6 : &group->n4;
+	if (*n < NAMES)
+		group->names[*n] = limit->netns;
+	(*n)++;
+	group->sustainable = forecast->sustainable;
+}
+
+static const char *families_text(const struct group *group)
+{
+	if (!group->n6)
+		return "IPv4";
+	if (!group->n4)
+		return "IPv6";
+	return group->n6 < group->n4 ? "IPv4, some IPv6" : "IPv4 and IPv6";
+}
+
+/* "host, blue and 3 more: "; nothing where only one namespace was looked at. */
+static void say_names(const struct lp_style *style, const struct group *group,
+                      struct sentence *sentence)
+{
+	size_t n = group->n4 > group->n6 ? group->n4 : group->n6;
+	char name[LP_CELL];
+	if (style->report->snapshot->n_netns == 1)
+		return;
+	for (size_t i = 0; i < n && i < NAMES; i++) {
+		lp_style_netns(style, group->names[i], name);
+		say(sentence, "%s%s", i ? ", " : "", name);
+	}
+	if (n > NAMES)
+		say(sentence, " and %zu more namespaces", n - NAMES);
+	say(sentence, ": ");
+}
+
+static int put_group(const struct lp_style *style, FILE *out, const struct group *group)
+{
+	struct sentence sentence = {0};
+	char number[LP_FIGURE_TEXT];
+	say(&sentence, "A new destination gets %s port%s",
+	    group->ports ? lp_text_count(group->ports, number) : "no", group->ports > 1 ? "s" : "");
+	if (group->sustainable.known && group->ports)
+		say(&sentence, ", at most %s/s", lp_text_real(group->sustainable.n, number));
+	say(&sentence, " (");
+	say_names(style, group, &sentence);
+	say(&sentence, "%s).", families_text(group));
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static int put_new_destinations(const struct lp_style *style, FILE *out)
+{
+	const struct lp_limits *limits = &style->report->limits;
+	struct group groups[GROUPS];
+	size_t n = 0, others = 0;
+	int r = 0;
+	for (size_t i = 0; i < limits->n; i++) {
+		const struct lp_limit *limit = &limits->items[i];
+		if (!lp_limit_is_new_destination(limit))
+			continue;
+		struct group *group = group_find(groups, &n, limit->headroom);
+		if (group)
+			group_add(group, limit, &style->report->forecasts[i]);
+		else
+			others++;
+	}
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = put_group(style, out, &groups[i]);
+	if (r == 0 && others)
+		r = lp_style_paragraph(style, out, "Other namespaces give it more than that.");
+	return r;
+}
+
+/* ---- rows near their end ------------------------------------------------------------------- */
+
+/* How the rate of a row that is nearly full compares with what can last. */
+static int put_rate(const struct lp_style *style, FILE *out, const struct lp_limit *limit)
+{
+	const struct lp_forecast *forecast =
+	        &style->report->forecasts[limit - style->report->limits.items];
+	struct sentence sentence = {0};
+	char where[LP_CELL], number[LP_FIGURE_TEXT];
+	lp_style_where(style, limit, where);
+	say(&sentence, "%s: ", where);
+	if (forecast->rate_recent.known)
+		say(&sentence, "%s opens/s now, ", lp_text_real(forecast->rate_recent.n, number));
+	if (forecast->rate.known)
+		say(&sentence, "%s over 60 s, ", lp_text_real(forecast->rate.n, number));
+	say(&sentence, "%s can last.", lp_text_real(forecast->sustainable.n, number));
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static int put_rates(const struct lp_style *style, FILE *out)
+{
+	enum { MOST = 3 };
+	const struct lp_limit *limit;
+	size_t at = 0, shown = 0, n = 0;
+	int r = 0;
+	while (r == 0 && n < MOST && (limit = lp_style_next(style, &at, &shown))) {
+		if (limit->pressure < LP_PRESSURE_HIGH)
+			break; /* they are sorted */
+		if (!style->report->forecasts[at - 1].sustainable.known || !limit->pool ||
+		    !limit->kind->of_pool)
+			continue;
+		r = put_rate(style, out, limit);
+		n++;
+	}
+	return r;
+}
+
+/* What people see when one of the rows that are nearly full is full: once a kind. */
+static int put_refusals(const struct lp_style *style, FILE *out)
+{
+	const struct lp_limit_kind *said[32];
+	const struct lp_limit *limit;
+	size_t at = 0, shown = 0, n = 0;
+	int r = 0;
+	while (r == 0 && (limit = lp_style_next(style, &at, &shown))) {
+		if (limit->pressure < LP_PRESSURE_HIGH)
+			break;
+		size_t i = 0;
+		while (i < n && said[i] != limit->kind)
+			i++;
+		if (i < n || n == sizeof(said) / sizeof(said[0]) || !limit->kind->refuses)
+			continue;
+		said[n++] = limit->kind;
+		struct sentence sentence = {0};
+		say(&sentence, "Out of %s: %s.", limit->kind->label, limit->kind->refuses);
+		r = lp_style_paragraph(style, out, sentence.text);
+	}
+	return r;
+}
+
+/* ---- what the figures rest on -------------------------------------------------------------- */
+
+/*
+ * tcp_mem knows nothing of TIME_WAIT: its memory is slab, beside what the row says. Told where the
+ * row is shown, and where there are so many that somebody will wonder.
+ */
+static int put_time_wait_cost(const struct lp_style *style, FILE *out, bool asked)
+{
+	enum { MANY = 10000 };
+	const struct lp_snapshot *snapshot = style->report->snapshot;
+	struct lp_figure entries = lp_report_time_wait(style->report);
+	const struct lp_figure *size = &snapshot->machine.time_wait_size;
+	char number[LP_FIGURE_TEXT], bytes[LP_FIGURE_TEXT];
+	if (!entries.known || !size->known || entries.n < (asked ? 1 : MANY))
+		return 0;
+	struct sentence sentence = {0};
+	say(&sentence, "%s TIME_WAIT cost %s beside TCP memory, and no descriptors.",
+	    lp_text_count(entries.n, number), lp_text_bytes(entries.n * size->n, bytes));
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static int put_assumptions(const struct lp_style *style, FILE *out, unsigned assumed)
+{
+	int r = 0;
+	for (int bit = 0; bit < LP_ASSUMPTIONS && r == 0; bit++) {
+		if (!(assumed & 1U << bit))
+			continue;
+		struct sentence sentence = {0};
+		say(&sentence, "Assumed: %s.", lp_assumption_text((enum lp_assumption)(1U << bit)));
+		r = lp_style_paragraph(style, out, sentence.text);
+	}
+	return r;
+}
+
+static int put_basis(const struct lp_style *style, FILE *out)
+{
+	const struct lp_limit *limit;
+	size_t at = 0, shown = 0;
+	unsigned assumed = 0;
+	bool memory = false, estimates = false;
+	while ((limit = lp_style_next(style, &at, &shown))) {
+		assumed |= limit->assumed;
+		memory |= limit->kind->unit == LP_UNIT_PAGES;
+		estimates |= !limit->exact;
+	}
+	int r = put_time_wait_cost(style, out, memory);
+	if (r == 0 && estimates)
+		r = lp_put(out, "%s marks an estimate.\n", style->about);
+	return r < 0 ? r : put_assumptions(style, out, assumed);
+}
+
+/* ---- what was not seen --------------------------------------------------------------------- */
+
+static size_t netns_index(const struct lp_snapshot *snapshot, uint64_t inode)
+{
+	size_t i = 0;
+	while (i < snapshot->n_netns && snapshot->netns[i].inode != inode)
+		i++;
+	return i;
+}
+
+static int put_gap(const struct lp_style *style, FILE *out, const struct lp_gap *gap)
+{
+	const struct lp_snapshot *snapshot = style->report->snapshot;
+	struct sentence sentence = {0};
+	char name[LP_CELL];
+	size_t index = netns_index(snapshot, gap->netns);
+	say(&sentence, "Not seen: %s", gap->what);
+	if (gap->netns && index < snapshot->n_netns) {
+		lp_style_netns(style, index, name);
+		say(&sentence, " of %s", name);
+	} else if (gap->netns) {
+		say(&sentence, " of %" PRIu64, gap->netns);
+	}
+	say(&sentence, ": %s", gap->why);
+	lp_text_clean(sentence.text, style->unicode);
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static int put_gaps(const struct lp_style *style, FILE *out)
+{
+	enum { FEW = 5 };
+	const struct lp_snapshot *snapshot = style->report->snapshot;
+	size_t n = snapshot->n_gaps;
+	if (style->rows && n > FEW)
+		n = FEW - 1;
+	int r = 0;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = put_gap(style, out, &snapshot->gaps[i]);
+	if (r == 0 && n < snapshot->n_gaps)
+		r = lp_put(out, "Not seen: %zu more gaps: --all\n", snapshot->n_gaps - n);
+	return r;
+}
+
+int lp_notes_write(const struct lp_style *style, FILE *out)
+{
+	static int (*const notes[])(const struct lp_style *, FILE *) = {
+	        put_rates, put_refusals, put_new_destinations, put_basis, put_gaps,
+	};
+	int r = lp_put(out, "\n");
+	for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]) && r == 0; i++)
+		r = notes[i](style, out);
+	return r;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the text view draws with, and how it names things. Inner header of src/view. */
+
+#include <locale.h>
+
+#include "base/text.h"
+#include "view/view.h"
+
+/* Pressure from which a limit is shown in yellow and in red. */
+enum { LP_PRESSURE_HIGH = 8000, LP_PRESSURE_SEVERE = 9500 };
+
+enum { LP_CELL = 192 }; /* bytes of one cell of the table */
+
+struct lp_style {
+	const struct lp_report *report;
+	size_t width;
+	size_t rows; /* 0: all */
+	bool colour;
+	bool unicode;
+	const char *arrow, *dot, *unknown, *ellipsis, *about;
+};
+
+/*
+ * Puts the calling thread into a locale where characters are UTF-8 and figures are as in C,
+ * whatever the program's own. utf8 is 0 where there is no such locale; the thread is then in the
+ * one it was in.
+ */
+struct lp_locale {
+	locale_t utf8, before;
+};
+struct lp_locale lp_locale_enter(void);
+void lp_locale_leave(const struct lp_locale *locale);
+
+struct lp_style lp_style_make(const struct lp_report *report,
+                              const struct lp_text_options *options);
+
+/* Escape sequences, "" without colour. */
+const char *lp_style_pressure(const struct lp_style *style, uint32_t pressure);
+const char *lp_style_bold(const struct lp_style *style);
+const char *lp_style_reset(const struct lp_style *style);
+
+/* "blue", "host", or the inode. */
+void lp_style_netns(const struct lp_style *style, size_t netns, char buf[LP_CELL]);
+
+/* What the limit is a limit of, safe to print; empty when the kind says it all. */
+void lp_style_where(const struct lp_style *style, const struct lp_limit *limit, char buf[LP_CELL]);
+
+/*
+ * `where` in at most `width` columns. Of "A → B" the far end is kept whole as long as possible: it
+ * tells one destination from the next.
+ */
+void lp_style_shorten(const struct lp_style *style, const char *where, size_t width,
+                      char buf[LP_CELL]);
+
+/* An amount in the kind's unit: "28,232", or "1.5 GiB" for pages. */
+void lp_style_amount(const struct lp_style *style, const struct lp_limit *limit, uint64_t amount,
+                     char buf[LP_FIGURE_TEXT]);
+
+/* TIME_WAIT entries of all namespaces: known if all were. */
+struct lp_figure lp_report_time_wait(const struct lp_report *report);
+
+/* Whether the limit is the pool of a destination that nobody uses yet. */
+static inline bool lp_limit_is_new_destination(const struct lp_limit *limit)
+{
+	return limit->family != 0;
+}
+
+/* Whether the table shows this limit, room permitting. */
+bool lp_style_is_shown(const struct lp_style *style, const struct lp_limit *limit);
+
+/*
+ * The limits that the table shows, in order: `at` begins as 0 and is left after the one returned.
+ * NULL after the last, after style->rows of them (`shown` counts, and begins as 0), or where only
+ * trifles follow.
+ */
+const struct lp_limit *lp_style_next(const struct lp_style *style, size_t *at, size_t *shown);
+
+/* fprintf() that returns 0 or a negative errno. */
+int lp_put(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Writes a paragraph, broken at spaces to the style's width, continued under its third column.
+ * Negative errno when writing failed.
+ */
+int lp_style_paragraph(const struct lp_style *style, FILE *out, const char *text);
+
+/* The table, and what is said above and below it. Negative errno when writing failed. */
+int lp_table_write(const struct lp_style *style, FILE *out);
+int lp_summary_write(const struct lp_style *style, FILE *out);
+int lp_notes_write(const struct lp_style *style, FILE *out);

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixtures.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pointers of limits go into these arrays, which therefore must not move: room is taken first. */
+enum { ROOM = 64 };
+
+static struct lp_netns *add_netns(struct lp_report *report, const char *name, uint64_t inode)
+{
+	struct lp_netns *netns = lp_snapshot_add_netns(report->snapshot);
+	assert(netns);
+	netns->inode = inode;
+	netns->name = name ? strdup(name) : NULL;
+	netns->in_use4 = netns->in_use6 = netns->time_wait = lp_figure(0);
+	netns->has_ipv6 = true;
+	netns->sockets_read = true;
+	netns->pools = calloc(ROOM, sizeof(*netns->pools));
+	netns->listeners = calloc(ROOM, sizeof(*netns->listeners));
+	netns->binds = calloc(ROOM, sizeof(*netns->binds));
+	assert(netns->pools && netns->listeners && netns->binds);
+	return netns;
+}
+
+static struct lp_netns *netns_at(struct lp_report *report, size_t index)
+{
+	return &report->snapshot->netns[index];
+}
+
+static struct lp_limit *add(struct lp_report *report, const char *kind, size_t netns, uint64_t used,
+                            uint64_t capacity)
+{
+	struct lp_limit *limit =
+	        lp_limits_add(&report->limits, lp_limit_kind_find(kind), netns, used, capacity);
+	assert(limit);
+	report->forecasts =
+	        reallocarray(report->forecasts, report->limits.n, sizeof(*report->forecasts));
+	assert(report->forecasts);
+	report->forecasts[report->limits.n - 1] = (struct lp_forecast){0};
+	return limit;
+}
+
+static struct lp_forecast *forecast_of(struct lp_report *report)
+{
+	return &report->forecasts[report->limits.n - 1];
+}
+
+static struct lp_address address(const char *text)
+{
+	struct lp_address a;
+	int r = lp_address_parse(text, &a);
+	assert(r == 0);
+	(void)r;
+	return a;
+}
+
+/* A pool whose connections are `time_wait` TIME_WAITs, the rest of `used` ESTABLISHED. */
+static struct lp_limit *add_pool(struct lp_report *report, size_t index, enum lp_side side,
+                                 const char *local, const char *remote, uint16_t port,
+                                 uint64_t used, uint64_t capacity, uint16_t time_wait)
+{
+	struct lp_netns *netns = netns_at(report, index);
+	assert(netns->n_pools < ROOM);
+	struct lp_pool *pool = &netns->pools[netns->n_pools++];
+	pool->key = (struct lp_pool_key){.local = address(local),
+	                                 .remote = address(remote),
+	                                 .port = port,
+	                                 .side = (uint16_t)side};
+	pool->states[LP_TIME_WAIT] = time_wait;
+	pool->states[LP_ESTABLISHED] = (uint16_t)(used - time_wait);
+	struct lp_limit *limit = add(report, side == LP_OPENED ? "local-ports" : "client-ports",
+	                             index, used, capacity);
+	limit->pool = pool;
+	return limit;
+}
+
+static void add_rates(struct lp_report *report, double rate, double recent, double sustainable,
+                      double exhausted_in_s)
+{
+	struct lp_forecast *forecast = forecast_of(report);
+	forecast->rate = lp_real(rate);
+	forecast->rate_recent = lp_real(recent);
+	forecast->sustainable = lp_real(sustainable);
+	forecast->exhausted_in_s = lp_real(exhausted_in_s);
+}
+
+static void add_new(struct lp_report *report, size_t index, int family, uint64_t ports)
+{
+	struct lp_limit *limit = add(report, "local-ports", index, 0, ports);
+	limit->family = family;
+	limit->reusable = lp_figure(0);
+	forecast_of(report)->sustainable = lp_real((double)ports / 60);
+}
+
+static void add_process(struct lp_report *report, const char *command, pid_t pid, uint64_t used,
+                        uint64_t limit)
+{
+	struct lp_process *process = lp_snapshot_add_process(report->snapshot);
+	assert(process && report->snapshot->n_processes <= 16);
+	*process = (struct lp_process){.pid = pid, .descriptors = used, .limit = limit};
+	(void)snprintf(process->command, sizeof(process->command), "%s", command);
+	add(report, "file-descriptors", LP_NO_NETNS, used, limit)->process = process;
+}
+
+static void add_queue(struct lp_report *report, size_t index, const char *local, uint16_t port,
+                      uint32_t waiting, uint32_t backlog)
+{
+	struct lp_netns *netns = netns_at(report, index);
+	assert(netns->n_listeners < ROOM);
+	struct lp_listener *listener = &netns->listeners[netns->n_listeners++];
+	*listener = (struct lp_listener){.address = address(local),
+	                                 .port = port,
+	                                 .waiting = waiting,
+	                                 .backlog = backlog,
+	                                 .inode = 70000 + port};
+	add(report, "accept-queue", index, waiting, backlog + 1)->listener = listener;
+}
+
+static void add_bind(struct lp_report *report, size_t index, const char *local, uint32_t taken,
+                     uint64_t capacity)
+{
+	struct lp_netns *netns = netns_at(report, index);
+	assert(netns->n_binds < ROOM);
+	struct lp_bind_address *bind = &netns->binds[netns->n_binds++];
+	*bind = (struct lp_bind_address){.address = address(local), .taken = taken};
+	add(report, "bind-ports", index, taken, capacity)->bind = bind;
+}
+
+static void add_memory(struct lp_report *report, uint64_t used, uint64_t capacity)
+{
+	struct lp_machine *machine = &report->snapshot->machine;
+	machine->page_size = lp_figure(4096);
+	machine->time_wait_size = lp_figure(256);
+	add(report, "tcp-memory", LP_NO_NETNS, used, capacity);
+}
+
+/* ---- the reports --------------------------------------------------------------------------- */
+
+/* A proxy in front of two upstreams, one of them nearly out of ports. */
+static void proxy(struct lp_report *report)
+{
+	struct lp_netns *host = add_netns(report, "host", 4026531840);
+	host->in_use4 = lp_figure(1204);
+	host->in_use6 = lp_figure(12);
+	host->time_wait = lp_figure(59988);
+	add_netns(report, "blue", 4026532316);
+	add_netns(report, NULL, 4026532400);
+	report->snapshot->took_us = 14230;
+
+	struct lp_limit *limit =
+	        add_pool(report, 0, LP_OPENED, "10.0.0.5", "10.1.2.3", 443, 28190, 28232, 28150);
+	limit->reusable = lp_figure(0);
+	add_rates(report, 469.17, 471.5, 470.53, 38.04);
+	struct lp_forecast *forecast = forecast_of(report);
+	forecast->n_drain = LP_DRAIN_POINTS;
+	for (uint32_t i = 0; i < LP_DRAIN_POINTS; i++)
+		forecast->drain[i] = 28150 * (i + 1) / LP_DRAIN_POINTS;
+	add_bind(report, 0, "10.0.0.5", 25400, 28232);
+	add_pool(report, 0, LP_OPENED, "10.0.0.5", "10.1.2.9", 6379, 17220, 28232, 17000);
+	add_rates(report, 283.3, 290, 470.53, INFINITY);
+	add(report, "time-wait-buckets", 0, 59988, 131072);
+	limit = add_pool(report, 0, LP_ACCEPTED, "10.0.0.5", "10.3.0.77", 443, 6210, 64512, 0);
+	limit->reusable = lp_figure(14800);
+	limit->assumed = LP_ASSUME_CLIENT_PORTS | LP_ASSUME_SYN_REPLACES;
+	add_process(report, "nginx", 812, 421, 10240);
+	add_queue(report, 0, "0.0.0.0", 443, 9, 511);
+	add_memory(report, 12345, 1523456);
+	add_process(report, "postgres", 1044, 77, 1048576);
+	add_new(report, 0, AF_INET, 28230);
+	add_new(report, 0, AF_INET6, 28230);
+	add_new(report, 1, AF_INET, 28232);
+	add_new(report, 1, AF_INET6, 28232);
+	add_new(report, 2, AF_INET, 28232);
+	add_new(report, 2, AF_INET6, 28232);
+	add(report, "orphans", LP_NO_NETNS, 0, 65536);
+}
+
+/* Just started: nothing uses anything. */
+static void idle(struct lp_report *report)
+{
+	add_netns(report, "host", 4026531840);
+	report->snapshot->took_us = 812;
+	add(report, "time-wait-buckets", 0, 0, 131072);
+	add_new(report, 0, AF_INET, 28232);
+	add_new(report, 0, AF_INET6, 28232);
+	add_queue(report, 0, "0.0.0.0", 22, 0, 128);
+}
+
+/* What an ordinary user sees of the proxy, and is told of the rest. */
+static void user(struct lp_report *report)
+{
+	struct lp_netns *host = add_netns(report, "host", 4026531840);
+	host->in_use4 = lp_figure(1);
+	report->snapshot->took_us = 9990;
+	add_pool(report, 0, LP_OPENED, "10.0.0.5", "10.1.2.9", 6379, 17220, 28232, 17000);
+	add_rates(report, 283.3, 290, 470.53, INFINITY);
+	add_process(report, "bash", 2001, 4, 1024);
+	add_new(report, 0, AF_INET, 28232);
+	lp_snapshot_gap(report->snapshot, "processes", 0,
+	                "212 processes are not ours to look into: run as root to see them");
+	lp_snapshot_gap(report->snapshot, "namespaces", 0,
+	                "namespaces of other users can't be found without root");
+	lp_snapshot_gap(report->snapshot, "sockets", 4026531840,
+	                "the list was interrupted 5 times: the counts may be torn");
+}
+
+/* Nothing could be read. */
+static void unknown(struct lp_report *report)
+{
+	struct lp_netns *netns = add_netns(report, NULL, 4026532999);
+	netns->in_use4 = netns->in_use6 = netns->time_wait = (struct lp_figure){0};
+	netns->sockets_read = false;
+	report->snapshot->took_us = 12400000;
+	lp_snapshot_gap(report->snapshot, "sockets", 4026532999,
+	                "sock_diag: Operation not permitted");
+}
+
+/* Long addresses, in several namespaces. */
+static void six(struct lp_report *report)
+{
+	struct lp_netns *host = add_netns(report, "host", 4026531840);
+	host->time_wait = lp_figure(31415);
+	add_netns(report, "tenant-4711", 4026532316);
+	report->snapshot->took_us = 3200;
+	add_pool(report, 1, LP_OPENED, "2001:db8:85a3:1234:5678:8a2e:370:7334",
+	         "2001:db8:ffff:1234:5678:1319:8a2e:370", 8443, 27001, 28232, 27001);
+	add_rates(report, 450, 460, 470.53, 3700);
+	add_pool(report, 0, LP_OPENED, "fe80::1%3", "fe80::dead:beef%3", 443, 23000, 28232, 0);
+	add_pool(report, 0, LP_OPENED, "10.100.200.150", "10.101.202.103", 8443, 22000, 28232, 9);
+	add(report, "time-wait-buckets", 1, 31415, 131072);
+	add_queue(report, 1, "2001:db8:85a3:1234:5678:8a2e:370:7334", 8443, 3, 4095);
+	add_new(report, 0, AF_INET, 28232);
+	add_new(report, 0, AF_INET6, 28232);
+	add_new(report, 1, AF_INET6, 28232);
+}
+
+/* Every kind of end: capacity 0, full, overfull, soon, later, days ahead, never, not known. */
+static void ends(struct lp_report *report)
+{
+	struct lp_netns *host = add_netns(report, "host", 4026531840);
+	host->in_use4 = lp_figure(1);
+	report->snapshot->took_us = 1000;
+	add_new(report, 0, AF_INET, 0);
+	add_process(report, "app", 31, 0, 0);
+	add_queue(report, 0, "127.0.0.1", 8080, 130, 128);
+	add_pool(report, 0, LP_OPENED, "10.0.0.1", "10.0.0.2", 80, 100, 100, 100);
+	add_rates(report, 1.66, 1.7, 1.66, 0);
+	static const double spans[] = {0.4, 119.9, 120, 7199, 90000, 172800, 4e9, 1e300, INFINITY};
+	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+		add_pool(report, 0, LP_OPENED, "10.0.0.1", "10.0.0.3", (uint16_t)(8000 + i),
+		         9000 - i, 10000, 5);
+		add_rates(report, 0.083, 123456.78, 166.6, spans[i]);
+	}
+	add_process(report, "tiny", 32, 1, 9223372036854775807);
+}
+
+/* A large machine, sampled; more rows than are asked for; names made to do harm. */
+static void sampled(struct lp_report *report)
+{
+	for (uint64_t i = 0; i < 12; i++) {
+		char name[32];
+		(void)snprintf(name, sizeof(name), "pod-%u", (unsigned)i);
+		struct lp_netns *netns =
+		        add_netns(report, i == 3 ? "ev\033[2Jil\xff" : name, 4026532000 + i);
+		netns->in_use4 = lp_figure(100000);
+		netns->time_wait = lp_figure(1);
+	}
+	report->snapshot->took_us = 5200;
+	for (size_t i = 0; i < 9; i++) {
+		struct lp_limit *limit = add_pool(report, 11 - i, LP_OPENED, "10.0.0.1", "10.0.0.2",
+		                                  80, 26000 - i * 100, 28232, 20000);
+		limit->exact = i % 2;
+		limit->assumed = LP_ASSUME_PORTS_BY_CONNECT | LP_ASSUME_TIMESTAMPS;
+	}
+	add_process(report, "\033]0;owned\a", 666, 80, 100);
+	add_process(report, "b\xc3\xa4r", 667, 79, 100);
+	for (size_t i = 0; i < 12; i++)
+		add_new(report, i, AF_INET, i < 6 ? 20000 + i : 28232);
+	for (uint64_t i = 0; i < 8; i++)
+		lp_snapshot_gap(report->snapshot, "sockets", 4026532000 + i, "not wholly read");
+}
+
+const struct fixture fixtures[] = {
+        {"proxy", proxy}, {"idle", idle}, {"user", user},       {"unknown", unknown},
+        {"six", six},     {"ends", ends}, {"sampled", sampled}, {0},
+};
+
+struct lp_report *fixture_make(const struct fixture *fixture)
+{
+	struct lp_report *report = calloc(1, sizeof(*report));
+	assert(report);
+	report->snapshot = lp_snapshot_new();
+	assert(report->snapshot);
+	report->snapshot->taken_at_ms = 1767225600123; /* 2026-01-01 00:00:00.123 */
+	struct lp_machine *machine = &report->snapshot->machine;
+	(void)snprintf(machine->kernel, sizeof(machine->kernel), "6.18.44");
+	(void)snprintf(machine->host, sizeof(machine->host), "web-3");
+	/* room before anything points into it */
+	report->snapshot->processes = calloc(16, sizeof(*report->snapshot->processes));
+	report->snapshot->room_processes = 16;
+	fixture->fill(report);
+	return report;
+}
+
+void fixture_free(struct lp_report *report)
+{
+	lp_snapshot_free(report->snapshot);
+	lp_limits_done(&report->limits);
+	free(report->forecasts);
+	free(report);
+}
