@@ -41,7 +41,8 @@ bool lp_mount_hides_processes(const struct lp_mount *mount)
 	/* "hidepid=0" before Linux 5.8, "hidepid=off" since */
 	if (*hidepid == '0' || !strncmp(hidepid, "off", 3))
 		return false;
-	return !gid || lp_number_parse(&gid, UINT32_MAX, &group) < 0 || !group_member((gid_t)group);
+	return !gid || lp_number_parse(&gid, UINT32_MAX, &group) < 0 ||
+	       ((gid_t)group != getegid() && !group_member((gid_t)group));
 }
 
 bool lp_processes_are_hidden(const struct lp_kernel *kernel)
