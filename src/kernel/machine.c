@@ -48,7 +48,7 @@ static int read_triple(const struct lp_kernel *kernel, struct lp_snapshot *snaps
                        const char *path, int (*parse)(const char *, struct lp_machine *))
 {
 	char buf[LP_TEXT_SMALL];
-	ssize_t n = lp_read_text(kernel->proc, path, buf, sizeof(buf));
+	ssize_t n = lp_read_line(kernel->proc, path, buf, sizeof(buf));
 	int r = n < 0 ? (int)n : parse(buf, &snapshot->machine);
 	return r < 0 ? gap(snapshot, path, r) : 0;
 }

@@ -42,7 +42,7 @@ static int read_range(const struct lp_kernel *kernel, struct lp_snapshot *snapsh
 	static const char path[] = "sys/net/ipv4/ip_local_port_range";
 	char buf[LP_TEXT_SMALL];
 	uint32_t low, high;
-	ssize_t n = lp_read_text(kernel->proc, path, buf, sizeof(buf));
+	ssize_t n = lp_read_line(kernel->proc, path, buf, sizeof(buf));
 	int r = n < 0 ? (int)n : lp_range_parse(buf, &low, &high);
 	if (r == 0) {
 		netns->range_low = lp_figure(low);
@@ -56,7 +56,7 @@ static int read_reserved(const struct lp_kernel *kernel, struct lp_snapshot *sna
 {
 	static const char path[] = "sys/net/ipv4/ip_local_reserved_ports";
 	_cleanup_(lp_free_ptr) char *text = NULL;
-	ssize_t n = lp_read_text_whole(kernel->proc, path, &text);
+	ssize_t n = lp_read_long_line(kernel->proc, path, &text);
 	int r = n < 0 ? (int)n : lp_port_list_parse(text, reserved);
 	if (r == 0 && netns->range_low.known)
 		netns->reserved = lp_port_count(reserved, (uint32_t)netns->range_low.n,

@@ -41,7 +41,20 @@ ssize_t lp_read_text(int dir, const char *path, char *buf, size_t size)
 	return fd < 0 ? fd : read_all(fd, buf, size);
 }
 
-ssize_t lp_read_text_whole(int dir, const char *path, char **ret)
+/* Whether what was read ends as the kernel ends it. */
+static ssize_t check_line(const char *buf, ssize_t length)
+{
+	if (length < 0)
+		return length;
+	return length > 0 && buf[length - 1] == '\n' ? length : -EINVAL;
+}
+
+ssize_t lp_read_line(int dir, const char *path, char *buf, size_t size)
+{
+	return check_line(buf, lp_read_text(dir, path, buf, size));
+}
+
+ssize_t lp_read_long_line(int dir, const char *path, char **ret)
 {
 	_cleanup_(lp_close_fd) int fd = open_text(dir, path);
 	if (fd < 0)
@@ -50,13 +63,14 @@ ssize_t lp_read_text_whole(int dir, const char *path, char **ret)
 		_cleanup_(lp_free_ptr) char *buf = malloc(size);
 		if (!buf)
 			return -ENOMEM;
-		/* a sysctl gives one read only: what did not fit is asked for again from the start
-		 */
+		/* a sysctl gives one read only: what did not fit is asked for again from the start */
 		ssize_t length = read_all(fd, buf, size);
+		if (length == -EFBIG)
+			continue;
+		length = check_line(buf, length);
 		if (length >= 0)
 			*ret = lp_take_ptr(buf);
-		if (length != -EFBIG)
-			return length;
+		return length;
 	}
 	return -EFBIG;
 }
@@ -64,7 +78,7 @@ ssize_t lp_read_text_whole(int dir, const char *path, char **ret)
 int lp_read_number(int dir, const char *path, uint64_t max, uint64_t *ret)
 {
 	char buf[64];
-	ssize_t length = lp_read_text(dir, path, buf, sizeof(buf));
+	ssize_t length = lp_read_line(dir, path, buf, sizeof(buf));
 	return length < 0 ? (int)length : lp_number_whole(buf, max, ret);
 }
 

@@ -12,10 +12,13 @@ enum {
 };
 
 /*
- * Reads a whole file of up to LP_TEXT_LARGEST bytes. *ret is the caller's to free; returns its
- * length, or a negative errno as lp_read_text() does.
+ * As lp_read_text(), for files of one line: -EINVAL too where no newline ends it, for the kernel
+ * always writes one and half a number looks like a whole one.
  */
-ssize_t lp_read_text_whole(int dir, const char *path, char **ret);
+ssize_t lp_read_line(int dir, const char *path, char *buf, size_t size);
+
+/* The same for up to LP_TEXT_LARGEST bytes; *ret is the caller's to free. */
+ssize_t lp_read_long_line(int dir, const char *path, char **ret);
 
 /* Reads a file of one number of at most max. 0 or a negative errno; *ret is set at success. */
 int lp_read_number(int dir, const char *path, uint64_t max, uint64_t *ret);
