@@ -79,6 +79,8 @@ static double time_to_fill(const struct lp_flow *flow, double rate, double capac
 	double before = used_after(flow, rate, 0);
 	if (before >= capacity)
 		return 0;
+	if (before + rate * stays < capacity)
+		return INFINITY; /* not even if nothing drained: so with most of many pools */
 	for (double t = 0; t < stays; t += step) {
 		double end = fmin(t + step, stays);
 		double after = used_after(flow, rate, end);
