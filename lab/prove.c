@@ -26,6 +26,7 @@ enum {
 /* One claim on its way. */
 struct run {
 	const struct lab_claim *claim;
+	const struct lab_turn *turn;
 	pid_t pid; /* 0: not started; -1: over */
 	int fd;    /* what the child tells */
 	char *text;
@@ -125,7 +126,7 @@ static int start(struct proving *p, struct run *run)
 	pid_t pid = fork();
 	if (pid == 0) {
 		(void)close(ends[0]);
-		child(run->claim, p->options->turn, ends[1], self);
+		child(run->claim, run->turn, ends[1], self);
 	}
 	int error = errno;
 	(void)close(ends[1]);
@@ -252,15 +253,15 @@ static void stop_all(struct proving *p)
 	free(p->runs);
 }
 
-int lab_prove(const struct lab_claim *const claims[], size_t n,
-              const struct lab_prove_options *options, json_t **ret)
+int lab_prove_plans(const struct lab_plan plans[], size_t n,
+                    const struct lab_prove_options *options, json_t **ret)
 {
 	struct proving p = {.options = options, .n = n, .started_ns = lp_clock_ns()};
 	p.runs = calloc(n ? n : 1, sizeof(*p.runs));
 	json_t *results = json_array();
 	int r = p.runs && results ? 0 : -ENOMEM;
 	for (size_t i = 0; r == 0 && i < n; i++)
-		p.runs[i].claim = claims[i];
+		p.runs[i] = (struct run){.claim = plans[i].claim, .turn = plans[i].turn};
 	if (r == 0)
 		r = run_all(&p);
 	for (size_t i = 0; r == 0 && i < n; i++)
@@ -274,6 +275,19 @@ int lab_prove(const struct lab_claim *const claims[], size_t n,
 	}
 	*ret = results;
 	return 0;
+}
+
+int lab_prove(const struct lab_claim *const claims[], size_t n,
+              const struct lab_prove_options *options, json_t **ret)
+{
+	struct lab_plan *plans = calloc(n ? n : 1, sizeof(*plans));
+	if (!plans)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		plans[i] = (struct lab_plan){.claim = claims[i], .turn = options->turn};
+	int r = lab_prove_plans(plans, n, options, ret);
+	free(plans);
+	return r;
 }
 
 size_t lab_prove_not_run(const json_t *results)
