@@ -82,7 +82,7 @@ static unsigned count_not_run(const struct lab_plan plans[], size_t n, const jso
 static void every_claim_turns_with_its_world(void **state)
 {
 	(void)state;
-	struct lab_plan plans[MOST];
+	struct lab_plan plans[MOST] = {0};
 	size_t n = plan_all(plans);
 	struct lab_prove_options options = {.progress = tell};
 	json_t *results = NULL;
