@@ -21,7 +21,7 @@ from collections import defaultdict
 RESULT = re.compile(r"(not )?ok\b(?:\s+\d+)?\s*-?\s*([^#]*)(?:#\s*(\w+)\s*(.*))?")
 PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*skip\w*\s*(.*))?", re.IGNORECASE)
 MOST_NOTES = 12  # lines shown of what a failed check says
-SANITIZER_STATUS = 99  # as ./dev asks for
+SANITIZER_STATUS = 99  # as tests/meson.build asks for
 
 
 class Outcome:
