@@ -264,6 +264,8 @@ static int read_task(const struct pass *pass, const char *name, pid_t pid)
 	int seen = add_process(pass, &task);
 	if (seen == -ENOMEM || is_gone(seen))
 		return seen;
+	if (is_hidden(seen) && !lp_task_is_there(&task))
+		return -ESRCH;
 	if (pass->namespaces) {
 		r = lp_netns_scan_task(pass->kernel, pass->namespaces, &task);
 		if (r < 0)

@@ -25,13 +25,24 @@ static int add_path(struct lp_netns_list *list, uint64_t inode, uint64_t device,
 
 /* ---- processes and threads ---------------------------------------------------------------- */
 
+bool lp_task_is_there(const struct lp_task *task)
+{
+	return faccessat(task->dir, "stat", F_OK, 0) == 0;
+}
+
+static bool is_refused(const struct lp_netns_list *list, const struct lp_task *task, int error)
+{
+	if (error != EACCES && error != EPERM)
+		return false;
+	/* pid 1's is told in other ways */
+	return !(task->pid == 1 && list->host_known) && lp_task_is_there(task);
+}
+
 static int scan_process(struct lp_netns_list *list, const struct lp_task *task)
 {
 	struct stat st;
 	if (fstatat(task->dir, "ns/net", &st, 0) < 0) {
-		/* pid 1's is told in other ways */
-		bool refused = errno == EACCES || errno == EPERM;
-		list->scan->unreadable += refused && !(task->pid == 1 && list->host_known);
+		list->scan->unreadable += is_refused(list, task, errno);
 		return 0;
 	}
 	struct lp_netns_place *place;

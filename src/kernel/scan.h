@@ -51,6 +51,9 @@ struct lp_netns_scan {
 	size_t n_unreached, room_unreached;
 };
 
+/* Whether the task still runs. One that is gone may answer EACCES too (fs/proc/namespaces.c). */
+bool lp_task_is_there(const struct lp_task *task);
+
 /* Takes note of the namespaces of a process. Part of lp_process_read(). 0 or -ENOMEM. */
 int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *list,
                        const struct lp_task *task);

@@ -63,7 +63,8 @@ ssize_t lp_read_long_line(int dir, const char *path, char **ret)
 		_cleanup_(lp_free_ptr) char *buf = malloc(size);
 		if (!buf)
 			return -ENOMEM;
-		/* a sysctl gives one read only: what did not fit is asked for again from the start */
+		/* a sysctl gives one read only: what did not fit is asked for again from the start
+		 */
 		ssize_t length = read_all(fd, buf, size);
 		if (length == -EFBIG)
 			continue;
