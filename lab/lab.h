@@ -7,5 +7,6 @@
 #include "lab/ns.h"
 #include "lab/pace.h"
 #include "lab/process.h"
+#include "lab/segment.h"
 #include "lab/server.h"
 #include "lab/socket.h"
