@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What every bench needs: a namespace with a provoker in it, commands measured in turn."""
 
+import os
 import statistics
 import subprocess
 from pathlib import Path
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
-LASTPORT = str(BUILD / "lastport")
+# Another build, to compare two of them.
+LASTPORT = os.environ.get("LASTPORT", str(BUILD / "lastport"))
 
 
 class Failed(Exception):

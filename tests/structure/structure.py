@@ -32,7 +32,7 @@ MAY_INCLUDE = {
             "action"],
     "daemon": ["snapshot", "kernel", "limit", "forecast", "finding", "history", "simulate", "view",
                "action", "api"],
-    "cli": [],
+    "cli": ["lab"],  # prove: the experiments are part of the product
 }
 # Who uses the library through its installed header.
 MAY_INCLUDE_PUBLIC = {"api", "cli", "daemon"}
