@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/gaps.h"
 #include "api/growth.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -84,6 +85,7 @@ static int look_once(const struct lp_kernel *kernel, const struct lp_look_option
 	int r = lp_look(kernel, options, &report->view.snapshot, err);
 	if (r < 0)
 		return r;
+	lp_gaps_select(report->view.snapshot, options->netns, only);
 	r = lp_limits_collect(report->view.snapshot, only, &report->view.limits);
 	if (r == 0)
 		r = forecast_all(&report->view);

@@ -119,8 +119,10 @@ struct lp_forecast lp_forecast_one(const struct lp_snapshot *snapshot, const str
 	struct lp_flow flow;
 	if (!limit->kind->flow || !limit->kind->flow(snapshot, limit, &flow))
 		return f;
-	tell_drain(&f, &flow);
-	tell_rates(&f, &flow);
+	if (flow.time_wait) {
+		tell_drain(&f, &flow);
+		tell_rates(&f, &flow);
+	}
 	if (!flow.counts)
 		return f;
 	f.sustainable = lp_real((double)limit->capacity / seconds(flow.stays_ms));

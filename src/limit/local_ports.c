@@ -137,9 +137,9 @@ static void where(const struct lp_limit *limit, const char *arrow, char *buf, si
 static bool flow(const struct lp_snapshot *snapshot, const struct lp_limit *limit,
                  struct lp_flow *flow)
 {
-	const struct lp_pool *pool = limit->pool;
-	if (!pool || !pool->states[LP_TIME_WAIT])
-		return false;
+	/* a new destination's pool is empty, and like any other that is not loopback */
+	const struct lp_pool nobodys = {.key.local = lp_address_any(limit->family)};
+	const struct lp_pool *pool = limit->pool ? limit->pool : &nobodys;
 	const struct lp_netns *netns = &snapshot->netns[limit->netns];
 	bool reuse = reuse_allowed(netns, &pool->key) && netns->tw_reuse_delay_ms.known;
 	lp_flow_of_pool(netns, pool, flow);

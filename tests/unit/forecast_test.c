@@ -47,14 +47,14 @@ static void add_time_wait(struct scene *s, uint32_t age, uint16_t n)
 		s->pool.oldest_left_ms = (uint16_t)(second * 1000);
 }
 
-static struct lp_forecast look(struct scene *s)
+static struct lp_forecast look_at(struct scene *s, bool new_destination)
 {
 	struct lp_limits limits = {0};
 	assert_int_equal(lp_limits_collect(&s->snapshot, &lp_local_ports, &limits), 0);
 	struct lp_forecast forecast = {0};
 	bool found = false;
 	for (size_t i = 0; i < limits.n; i++) {
-		if (!limits.items[i].pool)
+		if (!limits.items[i].pool != new_destination)
 			continue;
 		found = true;
 		s->limit = limits.items[i];
@@ -63,6 +63,16 @@ static struct lp_forecast look(struct scene *s)
 	assert_true(found);
 	lp_limits_done(&limits);
 	return forecast;
+}
+
+static struct lp_forecast look(struct scene *s)
+{
+	return look_at(s, false);
+}
+
+static struct lp_forecast look_new(struct scene *s)
+{
+	return look_at(s, true);
 }
 
 static void assert_near(double value, double expected)
@@ -184,6 +194,21 @@ static void without_time_wait_nothing_is_claimed(void **state)
 	struct lp_forecast f = look(&s);
 	assert_false(f.rate.known || f.rate_recent.known || f.exhausted_in_s.known);
 	assert_int_equal(f.n_drain, 0);
+	assert_near(f.sustainable.n, 1000 / 60.0);
+}
+
+static void what_a_new_destination_can_sustain(void **state)
+{
+	(void)state;
+	struct scene s;
+	set_up(&s, 1000);
+	s.pool.states[LP_ESTABLISHED] = 999;
+	assert_near(look_new(&s).sustainable.n, 1000 / 60.0);
+	s.netns.tw_reuse = lp_figure(2); /* not loopback */
+	assert_near(look_new(&s).sustainable.n, 1000 / 60.0);
+	s.netns.tw_reuse = lp_figure(1);
+	assert_near(look_new(&s).sustainable.n, 1000);
+	assert_false(look_new(&s).rate.known || look_new(&s).exhausted_in_s.known);
 }
 
 static void two_looks_tell_growth(void **state)
@@ -207,4 +232,5 @@ UNIT_MAIN(cmocka_unit_test(a_steady_rate_fills_the_rest),
           cmocka_unit_test(reuse_shortens_the_stay),
           cmocka_unit_test(cut_short_timers_tell_no_rate),
           cmocka_unit_test(without_time_wait_nothing_is_claimed),
+          cmocka_unit_test(what_a_new_destination_can_sustain),
           cmocka_unit_test(two_looks_tell_growth))

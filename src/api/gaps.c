@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "api/gaps.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "limit/kinds.h"
+
+static bool is_among(const char *what, const char *const *list)
+{
+	while (*list && strcmp(*list, what) != 0)
+		list++;
+	return *list != NULL;
+}
+
+/* Whether figures of the kind may be wrong or missing for it. What is not known here, may. */
+static bool concerns_kind(const struct lp_gap *gap, const struct lp_limit_kind *kind)
+{
+	/* not sockstat: it has figures of the machine too */
+	static const char *const of_netns[] = {"sockets", "sysctls", "namespaces", NULL};
+	static const char *const of_machine[] = {"machine", "processes", NULL};
+	if (!strcmp(gap->what, "processes"))
+		return kind == &lp_file_descriptors;
+	if (!strcmp(gap->what, "bind-ports"))
+		return kind == &lp_bind_ports;
+	return !is_among(gap->what, kind->of_machine ? of_netns : of_machine);
+}
+
+/* One namespace that was asked for by name is there, or the look had failed. */
+static bool concerns_netns(const struct lp_gap *gap, const struct lp_snapshot *snapshot,
+                           const char *netns)
+{
+	if (!netns || !strcmp(netns, "all"))
+		return true;
+	if (!gap->netns)
+		return strcmp(gap->what, "namespaces") != 0;
+	for (size_t i = 0; i < snapshot->n_netns; i++)
+		if (snapshot->netns[i].inode == gap->netns)
+			return true;
+	return false;
+}
+
+void lp_gaps_select(struct lp_snapshot *snapshot, const char *netns,
+                    const struct lp_limit_kind *only)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < snapshot->n_gaps; i++) {
+		struct lp_gap *gap = &snapshot->gaps[i];
+		if (concerns_netns(gap, snapshot, netns) && (!only || concerns_kind(gap, only)))
+			snapshot->gaps[kept++] = *gap;
+		else
+			free(gap->why);
+	}
+	snapshot->n_gaps = kept;
+}

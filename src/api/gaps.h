@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "limit/limit.h"
+
+/*
+ * Takes out of the snapshot the gaps that leave the answer whole: what concerns kinds of limits or
+ * namespaces that were not asked for. `netns` is as in the options of a look; `only` may be NULL.
+ */
+void lp_gaps_select(struct lp_snapshot *snapshot, const char *netns,
+                    const struct lp_limit_kind *only);
