@@ -249,14 +249,14 @@ static int put_gap(const struct lp_style *style, FILE *out, const struct lp_gap 
 	struct sentence sentence = {0};
 	char name[LP_CELL];
 	size_t index = netns_index(snapshot, gap->netns);
-	say(&sentence, "Not seen: %s", gap->what);
+	say(&sentence, "Not seen (%s", gap->what);
 	if (gap->netns && index < snapshot->n_netns) {
 		lp_style_netns(style, index, name);
 		say(&sentence, " of %s", name);
 	} else if (gap->netns) {
 		say(&sentence, " of %" PRIu64, gap->netns);
 	}
-	say(&sentence, ": %s", gap->why);
+	say(&sentence, "): %s.", gap->why);
 	lp_text_clean(sentence.text, style->unicode);
 	return lp_style_paragraph(style, out, sentence.text);
 }

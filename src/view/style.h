@@ -42,7 +42,7 @@ const char *lp_style_bold(const struct lp_style *style);
 const char *lp_style_reset(const struct lp_style *style);
 
 /* "blue", "host", or the inode. */
-void lp_style_netns(const struct lp_style *style, size_t netns, char buf[LP_CELL]);
+void lp_style_netns(const struct lp_style *style, size_t index, char buf[LP_CELL]);
 
 /* What the limit is a limit of, safe to print; empty when the kind says it all. */
 void lp_style_where(const struct lp_style *style, const struct lp_limit *limit, char buf[LP_CELL]);
