@@ -120,7 +120,7 @@ void lp_text_clean(char *text, bool unicode)
 	for (; *text; text++) {
 		bool continued = (*text & 0xc0) == 0x80;
 		if (!continued)
-			*out++ = *text & 0x80 ? '?' : *text;
+			*out++ = (char)(*text & 0x80 ? '?' : *text);
 	}
 	*out = '\0';
 }
