@@ -223,6 +223,48 @@ static struct nlmsghdr *address_request(char *buf, const struct network *network
 	return request;
 }
 
+static int read_route_type(const struct nlmsghdr *answer, void *data)
+{
+	const struct rtmsg *info = mnl_nlmsg_get_payload(answer);
+	*(int *)data = info->rtm_type;
+	return MNL_CB_OK;
+}
+
+/*
+ * The kernel takes an IPv6 address at once, but the route by which packets to it are let in comes
+ * from a work queue a little later: what arrives before is dropped.
+ */
+static int wait_local(struct mnl_socket *nl, const struct lp_address *address)
+{
+	int64_t deadline = lp_clock_ns() + UP_TIMEOUT_MS * INT64_C(1000000);
+	do {
+		_Alignas(8) char buf[BUFFER];
+		struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+		request->nlmsg_type = RTM_GETROUTE;
+		struct rtmsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+		info->rtm_family = (uint8_t)address->family;
+		mnl_attr_put(request, RTA_DST, address_size(address), address->bytes);
+		int type = RTN_UNSPEC;
+		/* an error is "no route", which is what is waited out */
+		if (talk(nl, request, read_route_type, &type) == 0 && type == RTN_LOCAL)
+			return 0;
+		(void)nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+	} while (lp_clock_ns() < deadline);
+	return -ETIMEDOUT;
+}
+
+/* A link that is down or has no carrier lets nothing in whatever its addresses are. */
+static bool is_running(struct mnl_socket *nl, const char *link)
+{
+	_Alignas(8) char buf[BUFFER];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	request->nlmsg_type = RTM_GETLINK;
+	(void)mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(request, IFLA_IFNAME, link);
+	unsigned flags = 0;
+	return talk(nl, request, read_flags, &flags) == 0 && (flags & IFF_RUNNING);
+}
+
 int lab_addresses(const struct lab_ns *ns, const char *link, const char *text, unsigned n,
                   struct lp_error *err)
 {
@@ -241,14 +283,18 @@ int lab_addresses(const struct lab_ns *ns, const char *link, const char *text, u
 	_cleanup_(close_mnl) struct mnl_socket *nl = open_mnl(0);
 	if (!nl)
 		return lp_fail(err, errno, "netlink: %s", strerror(errno));
+	struct lp_address last = network.address;
 	for (unsigned i = 0; i < n; i++) {
 		_Alignas(8) char buf[BUFFER];
 		r = talk(nl, address_request(buf, &network, index), NULL, NULL);
 		if (r < 0)
 			return lp_fail(err, -r, "address %s (number %u) on %s: %s", text, i, link,
 			               strerror(-r));
+		last = network.address;
 		address_next(&network.address);
 	}
+	if (n && last.family == AF_INET6 && is_running(nl, link) && wait_local(nl, &last) < 0)
+		return lp_fail(err, ETIMEDOUT, "address %s on %s did not come up", text, link);
 	return 0;
 }
 
