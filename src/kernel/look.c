@@ -119,19 +119,10 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	return r < 0 ? r : name_it(look, place, netns);
 }
 
-static bool only_own(const struct look *look)
-{
-	return look->options->netns && !strcmp(look->options->netns, "self");
-}
-
 static int read_all_settings(struct look *look)
 {
 	for (size_t i = 0; i < look->places.n; i++) {
 		const struct lp_netns_place *place = &look->places.items[i];
-		if (only_own(look) && !place->own) {
-			look->partial = true;
-			continue;
-		}
 		int r = enter(look, place);
 		r = r < 0 ? tell_not_entered(look, place, r) : read_settings(look, place);
 		if (r < 0)
@@ -144,8 +135,10 @@ static bool is_wanted(const struct look *look, size_t index)
 {
 	const char *wanted = look->options->netns;
 	const struct lp_netns *netns = &look->snapshot->netns[index];
-	if (!wanted || !strcmp(wanted, "all") || !strcmp(wanted, "self"))
+	if (!wanted || !strcmp(wanted, "all"))
 		return true;
+	if (!strcmp(wanted, "self"))
+		return look->stops[index].place->own;
 	if (netns->name && !strcmp(netns->name, wanted))
 		return true;
 	char inode[24];
