@@ -8,8 +8,8 @@
 #include <linux/veth.h>
 #include <net/if.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/address.h"
 #include "base/clock.h"
@@ -223,34 +223,49 @@ static struct nlmsghdr *address_request(char *buf, const struct network *network
 	return request;
 }
 
-static int read_route_type(const struct nlmsghdr *answer, void *data)
+/* Whether a message tells of the local route of an address. */
+struct awaited {
+	const struct lp_address *address;
+	bool seen;
+};
+
+static int read_route_attr(const struct nlattr *attr, void *data)
 {
-	const struct rtmsg *info = mnl_nlmsg_get_payload(answer);
-	*(int *)data = info->rtm_type;
+	struct awaited *awaited = data;
+	if (mnl_attr_get_type(attr) == RTA_DST && mnl_attr_get_payload_len(attr) == 16 &&
+	    !memcmp(mnl_attr_get_payload(attr), awaited->address->bytes, 16))
+		awaited->seen = true;
 	return MNL_CB_OK;
 }
 
-/*
- * The kernel takes an IPv6 address at once, but the route by which packets to it are let in comes
- * from a work queue a little later: what arrives before is dropped.
- */
-static int wait_local(struct mnl_socket *nl, const struct lp_address *address)
+static int read_route(const struct nlmsghdr *event, void *data)
 {
+	const struct rtmsg *info = mnl_nlmsg_get_payload(event);
+	if (event->nlmsg_type != RTM_NEWROUTE || info->rtm_type != RTN_LOCAL)
+		return MNL_CB_OK;
+	return mnl_attr_parse(event, sizeof(*info), read_route_attr, data);
+}
+
+/*
+ * The kernel puts the route of a new IPv6 address in place from a work queue, also without
+ * duplicate address detection: until then nothing reaches the address.
+ */
+static int wait_local_route(struct mnl_socket *events, const struct lp_address *address)
+{
+	struct awaited awaited = {.address = address};
 	int64_t deadline = lp_clock_ns() + UP_TIMEOUT_MS * INT64_C(1000000);
-	do {
+	while (!awaited.seen) {
 		_Alignas(8) char buf[BUFFER];
-		struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
-		request->nlmsg_type = RTM_GETROUTE;
-		struct rtmsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-		info->rtm_family = (uint8_t)address->family;
-		mnl_attr_put(request, RTA_DST, address_size(address), address->bytes);
-		int type = RTN_UNSPEC;
-		/* an error is "no route", which is what is waited out */
-		if (talk(nl, request, read_route_type, &type) == 0 && type == RTN_LOCAL)
-			return 0;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
-	} while (lp_clock_ns() < deadline);
-	return -ETIMEDOUT;
+		int64_t left = (deadline - lp_clock_ns()) / 1000000;
+		struct pollfd wait = {.fd = mnl_socket_get_fd(events), .events = POLLIN};
+		if (left <= 0 || poll(&wait, 1, (int)left) <= 0)
+			return -ETIMEDOUT;
+		ssize_t n = mnl_socket_recvfrom(events, buf, sizeof(buf));
+		if (n < 0)
+			return -errno;
+		(void)mnl_cb_run(buf, (size_t)n, 0, 0, read_route, &awaited);
+	}
+	return 0;
 }
 
 /* A link that is down or has no carrier lets nothing in whatever its addresses are. */
@@ -263,6 +278,17 @@ static bool is_running(struct mnl_socket *nl, const char *link)
 	mnl_attr_put_strz(request, IFLA_IFNAME, link);
 	unsigned flags = 0;
 	return talk(nl, request, read_flags, &flags) == 0 && (flags & IFF_RUNNING);
+}
+
+/* events NULL: does not wait until it can be used. */
+static int add_address(struct mnl_socket *nl, struct mnl_socket *events,
+                       const struct network *network, unsigned index)
+{
+	_Alignas(8) char buf[BUFFER];
+	int r = talk(nl, address_request(buf, network, index), NULL, NULL);
+	if (r == 0 && events)
+		r = wait_local_route(events, &network->address);
+	return r;
 }
 
 int lab_addresses(const struct lab_ns *ns, const char *link, const char *text, unsigned n,
@@ -280,21 +306,19 @@ int lab_addresses(const struct lab_ns *ns, const char *link, const char *text, u
 	unsigned index = if_nametoindex(link);
 	if (!index)
 		return lp_fail(err, errno, "link %s: %s", link, strerror(errno));
+	bool six = network.address.family == AF_INET6;
 	_cleanup_(close_mnl) struct mnl_socket *nl = open_mnl(0);
-	if (!nl)
+	_cleanup_(close_mnl) struct mnl_socket *events = open_mnl(six ? RTMGRP_IPV6_ROUTE : 0);
+	if (!nl || !events)
 		return lp_fail(err, errno, "netlink: %s", strerror(errno));
-	struct lp_address last = network.address;
+	bool wait = six && is_running(nl, link);
 	for (unsigned i = 0; i < n; i++) {
-		_Alignas(8) char buf[BUFFER];
-		r = talk(nl, address_request(buf, &network, index), NULL, NULL);
+		r = add_address(nl, wait ? events : NULL, &network, index);
 		if (r < 0)
 			return lp_fail(err, -r, "address %s (number %u) on %s: %s", text, i, link,
 			               strerror(-r));
-		last = network.address;
 		address_next(&network.address);
 	}
-	if (n && last.family == AF_INET6 && is_running(nl, link) && wait_local(nl, &last) < 0)
-		return lp_fail(err, ETIMEDOUT, "address %s on %s did not come up", text, link);
 	return 0;
 }
 

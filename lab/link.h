@@ -19,7 +19,10 @@ int lab_link_up(const struct lab_ns *ns, const char *link, struct lp_error *err)
 /* Sets a link down: with a veth the other end loses its carrier. */
 int lab_link_down(const struct lab_ns *ns, const char *link, struct lp_error *err);
 
-/* IPv6 without duplicate address detection, so that it can be used at once. */
+/*
+ * IPv6 without duplicate address detection, and usable on return where the link is up and has a
+ * carrier.
+ */
 int lab_address(const struct lab_ns *ns, const char *link, const char *network,
                 struct lp_error *err);
 

@@ -24,11 +24,12 @@ int lab_tcp_state(int fd)
 
 /*
  * No event tells LAST_ACK from CLOSE (both are POLLHUP), so the state is asked for: at once, which
- * on one machine is enough nearly always, then every 50 µs.
+ * on one machine is enough nearly always, then after 50 µs and ever longer, up to 3 ms.
  */
 int lab_wait_tcp_state(int fd, int state, int timeout_ms)
 {
 	int64_t deadline = lp_clock_ns() + timeout_ms * INT64_C(1000000);
+	struct timespec pause = {.tv_nsec = 50000};
 	for (;;) {
 		int now = lab_tcp_state(fd);
 		if (now < 0)
@@ -37,7 +38,9 @@ int lab_wait_tcp_state(int fd, int state, int timeout_ms)
 			return 0;
 		if (lp_clock_ns() > deadline)
 			return -ETIMEDOUT;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+		(void)nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 2000000)
+			pause.tv_nsec += pause.tv_nsec / 2;
 	}
 }
 

@@ -39,7 +39,7 @@ static void *run(void *argument)
 	int64_t stop_ns = pace.start_ns + (int64_t)(s->seconds * 1e9);
 	if (home < 0)
 		s->count.error = -home;
-	while (!s->count.error && s->count.n < s->most) {
+	while (!s->count.error && s->count.n < s->most && !atomic_load(&s->stop)) {
 		int64_t late = lab_pace_wait(&pace);
 		if (late > s->late_ns)
 			s->late_ns = late;
@@ -60,6 +60,7 @@ int lab_steady_start(struct lab_steady *steady)
 {
 	steady->count = (struct lab_count){0};
 	steady->late_ns = 0;
+	atomic_store(&steady->stop, false);
 	steady->tell_fd = eventfd(0, EFD_CLOEXEC);
 	if (steady->tell_fd < 0)
 		return -errno;
@@ -86,4 +87,10 @@ void lab_steady_wait(struct lab_steady *steady)
 	(void)pthread_join(steady->thread, NULL);
 	(void)close(steady->tell_fd);
 	steady->running = false;
+}
+
+void lab_steady_stop(struct lab_steady *steady)
+{
+	atomic_store(&steady->stop, true);
+	lab_steady_wait(steady);
 }

@@ -7,6 +7,7 @@
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "lab/socket.h"
 
@@ -40,11 +41,14 @@ struct lab_steady {
 	int tell_fd; /* an eventfd */
 	pthread_t thread;
 	bool running;
+	atomic_bool stop;
 };
 
 /* Starts it as a thread. The struct stays where it is until lab_steady_wait(). 0 or -errno. */
 int lab_steady_start(struct lab_steady *steady);
 /* Waits until tell_at connections are done or it ended. 0, or -ETIMEDOUT after `seconds`. */
 int lab_steady_told(const struct lab_steady *steady);
+/* Ends it now. */
+void lab_steady_stop(struct lab_steady *steady);
 /* Waits for the end. */
 void lab_steady_wait(struct lab_steady *steady);
