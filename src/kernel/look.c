@@ -35,6 +35,8 @@ struct look {
 	bool away;          /* the thread is in another one */
 	bool machine_read;
 	bool partial; /* some namespaces were not read, so their sockets can't be subtracted */
+	/* sockstat's machine-wide `alloc`: what the namespaces' texts said least and most */
+	uint64_t allocated_low, allocated_high;
 	int result;
 };
 
@@ -98,6 +100,17 @@ static int read_sysctls(struct look *look, struct lp_netns *netns, struct stop *
 	return 0;
 }
 
+static void note_allocated(struct look *look)
+{
+	struct lp_figure allocated = look->snapshot->machine.tcp_allocated;
+	if (!allocated.known)
+		return;
+	if (look->snapshot->n_netns == 1 || allocated.n < look->allocated_low)
+		look->allocated_low = allocated.n;
+	if (allocated.n > look->allocated_high)
+		look->allocated_high = allocated.n;
+}
+
 /* Sysctls and sockstat of the namespace that the thread is in. */
 static int read_settings(struct look *look, const struct lp_netns_place *place)
 {
@@ -112,6 +125,7 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	int r = read_sysctls(look, netns, stop);
 	if (r == 0)
 		r = lp_sockstat_read(look->kernel, look->snapshot, netns);
+	note_allocated(look);
 	if (r == 0 && netns->initial && !look->machine_read) {
 		look->machine_read = true;
 		r = lp_machine_read(look->kernel, look->snapshot);
@@ -173,6 +187,8 @@ static int select_wanted(struct look *look)
 /*
  * TCP sockets that are in no table of connections or listeners. Only among these can be bound ones
  * that are not connected, and asking for them walks the bind table: 165 ms at a million sockets.
+ * The namespaces are read one after the other: where sockets came and went meanwhile, the sum of
+ * their tables may be too high and proves nothing.
  */
 static bool may_be_bound(const struct look *look)
 {
@@ -186,7 +202,7 @@ static bool may_be_bound(const struct look *look)
 			return true;
 		in_tables += netns->in_use4.n + (netns->in_use6.known ? netns->in_use6.n : 0);
 	}
-	return snapshot->machine.tcp_allocated.n > in_tables;
+	return look->allocated_low != look->allocated_high || look->allocated_high > in_tables;
 }
 
 /* inet_diag lists bound sockets since Linux 6.8 (91051f003948). */
