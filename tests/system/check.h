@@ -23,12 +23,12 @@
 	} while (0)
 
 /* The same where the errno is all there is. Gives the value. */
-#define must(call)                                                \
-	({                                                        \
-		int _r = (call);                                  \
-		if (_r < 0)                                       \
-			fail_msg("%s: %s", #call, strerror(-_r)); \
-		_r;                                               \
+#define must(call)                                                   \
+	({                                                           \
+		int _must = (call);                                  \
+		if (_must < 0)                                       \
+			fail_msg("%s: %s", #call, strerror(-_must)); \
+		_must;                                               \
 	})
 
 /* Fails unless n connections were made. */
