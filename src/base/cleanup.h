@@ -8,6 +8,8 @@
 
 /* Scope-bound ownership: `_cleanup_(lp_free_ptr) char *text = NULL;` */
 #define _cleanup_(function) __attribute__((cleanup(function)))
+/* For a variable that is there only for what happens at the end of its scope. */
+#define _unused_ __attribute__((unused))
 
 static inline void lp_free_ptr(void *pointer)
 {

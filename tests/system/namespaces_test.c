@@ -84,7 +84,7 @@ static const struct lp_netns_place *check_entered(const struct found *found, uin
 	struct lab_ns there = {.fd = must(lp_netns_place_open(found->kernel, place))};
 	struct lab_ns now = LAB_NS_NONE;
 	struct lp_error err = {0};
-	_cleanup_(lab_leave) int home = must(lab_enter(&there));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(&there));
 	assert_ok(lab_ns_self(&now, &err), err);
 	assert_true(now.inode == inode);
 	lab_ns_done(&now);
@@ -97,7 +97,7 @@ static void the_own_one_is_first(void **state)
 	struct lp_error err = {0};
 	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
 	assert_ok(lab_ns_make(&ns, &err), err);
-	_cleanup_(lab_leave) int home = must(lab_enter(&ns));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(&ns));
 	_cleanup_(found_done) struct found found = search(*state);
 	assert_true(found.list.items[0].inode == ns.inode);
 	for (size_t i = 0; i < found.list.n; i++)
@@ -113,7 +113,7 @@ static void the_host_has_its_name_wherever_one_looks_from(void **state)
 	assert_ok(lab_ns_make(&ns, &err), err);
 	assert_int_equal(fstatat(world->kernel.proc, "2/ns/net", &host, 0), 0);
 	for (int away = 0; away < 2; away++) {
-		_cleanup_(lab_leave) int home = must(lab_enter(away ? &ns : NULL));
+		_cleanup_(lab_leave) _unused_ int home = must(lab_enter(away ? &ns : NULL));
 		_cleanup_(found_done) struct found found = search(world);
 		const struct lp_netns_place *place = check_entered(&found, host.st_ino);
 		assert_string_equal(place->name, "host");
@@ -409,8 +409,8 @@ static int look_through_hidepid(void *data, int say)
 	struct lp_kernel kernel;
 	(void)data;
 	(void)say;
-	if (unshare(CLONE_NEWPID | CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	struct lab_mounts mounts;
+	if (unshare(CLONE_NEWPID) < 0 || lab_private_mounts(&mounts, NULL) < 0)
 		return 1;
 	pid_t pid = fork();
 	if (pid > 0) {
@@ -456,7 +456,7 @@ static int64_t time_search(const struct world *world)
 	int64_t best = INT64_MAX;
 	for (int i = 0; i < 5; i++) {
 		int64_t begin = lp_clock_ns();
-		_cleanup_(found_done) struct found found = search(world);
+		_cleanup_(found_done) _unused_ struct found found = search(world);
 		int64_t took = lp_clock_ns() - begin;
 		best = took < best ? took : best;
 	}

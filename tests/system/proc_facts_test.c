@@ -46,7 +46,7 @@ static void machine_wide_sysctls_are_in_the_first_namespace_only(void **state)
 	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
 	assert_ok(lab_ns_make(&ns, &err), err);
 	assert_true(exists("sys/net/ipv4/tcp_mem") && exists("sys/net/ipv4/tcp_max_orphans"));
-	_cleanup_(lab_leave) int home = must(lab_enter(&ns));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(&ns));
 	assert_false(exists("sys/net/ipv4/tcp_mem") || exists("sys/net/ipv4/tcp_max_orphans"));
 	/* what a namespace has of its own is there */
 	assert_true(exists("sys/net/ipv4/ip_local_port_range") &&
@@ -92,7 +92,7 @@ static void sysctls_are_those_of_the_thread_that_opens(void **state)
 
 	_cleanup_(lp_close_fd) int before =
 	        openat(kernel.proc, "sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC);
-	_cleanup_(lab_leave) int home = must(lab_enter(&ns));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(&ns));
 	char text[64] = "";
 	assert_true(read(before, text, sizeof(text) - 1) > 0);
 	assert_int_equal(strtoul(text, NULL, 10), here);
@@ -107,7 +107,7 @@ static void a_sysctl_gives_one_read(void **state)
 	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
 	assert_ok(lab_ns_make(&ns, &err), err);
 	assert_ok(lab_sysctl(&ns, &err, "ipv4/ip_local_reserved_ports", "1,3,5,7,9,11"), err);
-	_cleanup_(lab_leave) int home = must(lab_enter(&ns));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(&ns));
 	_cleanup_(lp_close_fd) int fd =
 	        openat(kernel.proc, "sys/net/ipv4/ip_local_reserved_ports", O_RDONLY | O_CLOEXEC);
 	char text[64];
@@ -128,7 +128,7 @@ static void every_other_port_can_be_reserved_and_read(void **state)
 	for (unsigned port = 1; port < LP_PORTS; port += 2)
 		length += (size_t)snprintf(text + length, sizeof(text) - length,
 		                           length ? ",%u" : "%u", port);
-	_cleanup_(lab_leave) int home = must(lab_enter(&ns));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(&ns));
 	_cleanup_(lp_close_fd) int fd =
 	        openat(kernel.proc, "sys/net/ipv4/ip_local_reserved_ports", O_WRONLY | O_CLOEXEC);
 	text[length++] = '\n';
@@ -157,7 +157,7 @@ static uint64_t sockstat_in_use(const struct lab_ns *ns)
 {
 	struct lp_snapshot snapshot = {0};
 	struct lp_netns netns = {0};
-	_cleanup_(lab_leave) int home = must(lab_enter(ns));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(ns));
 	must(lp_sockstat_read(&kernel, &snapshot, &netns));
 	assert_true(netns.in_use4.known);
 	return netns.in_use4.n;
@@ -438,7 +438,7 @@ static void without_an_address_there_is_no_ipv6(void **state)
 	(void)state;
 	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
 	assert_ok(lab_ns_make(&ns, &err), err);
-	_cleanup_(lab_leave) int home = must(lab_enter(&ns));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(&ns));
 	assert_true(can_connect_by_ipv6());
 	assert_true(sees_ipv6());
 	assert_ok(lab_sysctl(NULL, &err, "ipv6/conf/all/disable_ipv6", "1"), err);
