@@ -62,6 +62,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct prove_options *o = state->input;
 	switch (key) {
+	case ARGP_KEY_INIT:
+		options_begin(state);
+		return 0;
 	case 'l':
 		o->list = true;
 		return 0;

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# bash completion for lastport
+
+_lastport_kinds='local-ports bind-ports client-ports time-wait-buckets conntrack-entries
+file-descriptors accept-queue tcp-memory orphans'
+
+# The values of the option $1 that begin with $2, and more; fails where it takes none.
+_lastport_values()
+{
+	case $1 in
+	--kind | -k)
+		printf '%s\n' "$_lastport_kinds"
+		;;
+	--netns | -n)
+		printf '%s\n' all host self
+		[ -d /run/netns ] && ls /run/netns
+		;;
+	--colour | --color)
+		printf '%s\n' auto always never
+		;;
+	--reader)
+		printf '%s\n' auto diag
+		;;
+	--expect | -e)
+		compgen -f -- "$2"
+		;;
+	--interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate) ;;
+	*)
+		return 1
+		;;
+	esac
+}
+
+_lastport_options()
+{
+	case $1 in
+	status)
+		printf '%s\n' --all --kind --netns --json --interval --reader --colour --color --width
+		;;
+	check)
+		printf '%s\n' --warn --critical --kind --netns --to --need --rate
+		;;
+	prove)
+		printf '%s\n' --list --json --markdown --expect --colour --color --width
+		;;
+	esac
+	printf '%s\n' --help --usage --version
+}
+
+_lastport()
+{
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=status words=
+	if [[ $COMP_CWORD -gt 1 && ${COMP_WORDS[1]} != -* ]]; then
+		command=${COMP_WORDS[1]}
+	fi
+	# readline takes "--kind=local" apart at the "="
+	if [[ $word == '=' ]]; then
+		word=
+	elif [[ $before == '=' ]]; then
+		before=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	if words=$(_lastport_values "$before" "$word"); then
+		:
+	elif [[ $word == -* ]]; then
+		words=$(_lastport_options "$command")
+	elif [[ $COMP_CWORD -eq 1 || ($COMP_CWORD -eq 2 && $command == help) ]]; then
+		words='status check prove help version'
+	elif [[ $command == prove ]]; then
+		words=$("${COMP_WORDS[0]}" prove --list 2>/dev/null | grep -v '^ ')
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+
+complete -F _lastport lastport

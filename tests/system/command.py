@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs the command (LASTPORT) for the tests of its manners and pages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tests/structure"))
+from tap import Tap  # noqa: E402  pylint: disable=wrong-import-position
+
+LASTPORT = os.environ.get("LASTPORT", str(SOURCE / "build/lastport"))
+TIMEOUT_S = 30
+# A world that is the same everywhere; a test adds to it.
+WORLD = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+    if name in os.environ:
+        WORLD[name] = os.environ[name]
+
+
+class Run:
+    """What one run of the command gave."""
+
+    def __init__(self, *arguments, env=None, **more):
+        more.setdefault("stdin", subprocess.DEVNULL)
+        more.setdefault("stdout", subprocess.PIPE)
+        done = subprocess.run([LASTPORT, *arguments], stderr=subprocess.PIPE, timeout=TIMEOUT_S,
+                              env=WORLD | (env or {}), check=False, **more)
+        self.arguments = arguments
+        self.status = done.returncode
+        self.out = (done.stdout or b"").decode(errors="backslashreplace")
+        self.err = done.stderr.decode(errors="backslashreplace")
+
+    def problem(self, what):
+        return (f"lastport {' '.join(self.arguments)}: {what}; status {self.status}, "
+                f"output {self.out[:300]!r}, errors {self.err[:300]!r}")
+
+
+class Problems(list):
+    """Problems of one test; each expectation adds at most one."""
+
+    def expect(self, run, right, what):
+        if not right:
+            self.append(run.problem(what))
+
+    def status(self, run, status):
+        self.expect(run, run.status == status, f"expected status {status}")
+
+
+def main(tests):
+    """Runs each function of the list; its name is the test's. The program's exit status."""
+    tap = Tap()
+    for test in tests:
+        problems = Problems()
+        try:
+            test(problems)
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            problems.append(f"{type(error).__name__}: {error}")
+        tap.check(test.__name__.replace("_", " "), problems)
+    return tap.done()

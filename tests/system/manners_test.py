@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""How the command behaves: mistakes, exit statuses, outputs that break, terminals, thresholds.
+
+Runs itself again in a network namespace of its own.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+from command import LASTPORT, TIMEOUT_S, WORLD, Run, main
+
+USAGE, IO_ERROR = 64, 74
+OK, WARNING, CRITICAL, UNKNOWN = range(4)
+NOBODY = 65534
+INSIDE = "LASTPORT_TEST_INSIDE"
+PORTS = 10  # of the local port range in here
+
+
+# ---- mistakes ---------------------------------------------------------------------------------
+
+# arguments: what the message has to name
+MISTAKES = {
+    ("--nonsense",): "--nonsense",
+    ("-x",): "'x'",
+    ("status", "--nonsense"): "--nonsense",
+    ("status", "more"): "'more'",
+    ("check", "--nonsense"): "--nonsense",
+    ("check", "more"): "'more'",
+    ("prove", "--nonsense"): "--nonsense",
+    ("prove", "nonsense"): "'nonsense'",
+    ("prove", "--json", "--markdown"): "--markdown",
+    ("help", "--nonsense"): "--nonsense",
+    ("help", "status", "check"): "'check'",
+    ("help", "nonsense"): "'nonsense'",
+    ("version", "more"): "'more'",
+    ("nonsense",): "'nonsense'",
+    ("",): "''",
+    ("statsu",): "'status'",
+    ("--width",): "--width",
+    ("--width", "wide"): "'wide': expected a whole number of 40 to 1000",
+    ("--width", "39"): "'39': expected a whole number of 40 to 1000",
+    ("--width", "1001"): "'1001'",
+    ("--width", "-80"): "'-80'",
+    ("--width", "80x"): "'80x'",
+    ("--width", "99999999999999999999"): "'99999999999999999999'",
+    ("--interval", "soon"): "'soon': expected a number of 0.1 to 3600",
+    ("--interval", "0"): "'0'",
+    ("--interval", "-1"): "'-1'",
+    ("--interval", "nan"): "'nan'",
+    ("--interval", "1.2.3"): "'1.2.3'",
+    ("--interval", "1e1"): "'1e1'",
+    ("--colour", "red"): "'red': expected auto, always or never",
+    ("--color=red",): "'red': expected auto, always or never",
+    ("--reader", "ss"): "'ss': expected diag or auto",
+    ("--reader", "bpf"): "not part of this version",
+    ("--kind", "ports"): "'ports': expected local-ports, bind-ports",
+    ("--kind", ""): "''",
+    ("--netns", "nowhere"): "'nowhere': expected a name under /run/netns",
+    ("--netns", "../../proc/1/ns/net"): "'../../proc/1/ns/net'",
+    ("--netns", "1"): "'1'",
+    ("check", "--netns", "nowhere"): "'nowhere'",
+    ("check", "--kind", "ports"): "'ports'",
+    ("check", "--warn", "much"): "'much': expected a percentage",
+    ("check", "--warn", "101%"): "'101%'",
+    ("check", "--critical", "95 %"): "'95 %'",
+    ("check", "--warn", "90", "--critical", "80"): "warn is above critical",
+    ("check", "--to", "10.1.2.3"): "'10.1.2.3': expected an address and a port",
+    ("check", "--to", "::1:80"): "'::1:80'",
+    ("check", "--to", "10.1.2.3:0"): "'10.1.2.3:0'",
+    ("check", "--to", "example.com:80"): "'example.com:80'",
+    ("check", "--need", "5"): "--to",
+    ("check", "--rate", "5"): "--to",
+    ("check", "--to", "10.1.2.3:80", "--need", "none"): "'none'",
+    ("check", "--to", "10.1.2.3:80", "--rate", "-5"): "'-5'",
+    ("check", "--to", "10.1.2.3:80", "--rate", "5/min"): "'5/min'",
+    ("check", "--to", "10.1.2.3:80", "--kind", "orphans"): "--kind orphans",
+}
+
+
+def mistakes_are_named_in_one_line(problems):
+    for arguments, named in MISTAKES.items():
+        run = Run(*arguments)
+        problems.status(run, USAGE)
+        problems.expect(run, named in run.err, f"expected {named!r} in the message")
+        problems.expect(run, run.err.startswith("lastport") and run.err.count("\n") == 1,
+                        "expected one line that says who speaks")
+        problems.expect(run, run.out == "", "expected no output")
+
+
+def every_kind_is_taken(problems):
+    kinds = re.search("expected (.*)", Run("--kind", "?").err)[1].split(", ")
+    if len(kinds) < 9:
+        problems.append(f"only these kinds: {kinds}")
+    for kind in kinds:
+        run = Run("--json", "--kind", kind)
+        problems.status(run, 0)
+        found = {limit["kind"] for limit in json.loads(run.out)["limits"]}
+        problems.expect(run, found <= {kind}, f"expected {kind} only")
+
+
+def versions_and_help_go_to_the_output(problems):
+    for arguments in (("--version",), ("-V",), ("version",), ("status", "--version")):
+        run = Run(*arguments)
+        problems.status(run, 0)
+        problems.expect(run, re.fullmatch(r"lastport \d+\.\d+\.\d+\n", run.out), "expected a version")
+    for arguments in (("--help",), ("-?",), ("help",), ("status", "--help"), ("check", "--help"),
+                      ("help", "check"), ("help", "version"), ("help", "help")):
+        run = Run(*arguments)
+        problems.status(run, 0)
+        problems.expect(run, "--help" in run.out and not run.err, "expected help")
+        problems.expect(run, max(map(len, run.out.splitlines())) <= 80, "expected 80 columns")
+
+
+# ---- outputs that break -----------------------------------------------------------------------
+
+ANSWERS = [("status",), ("prove", "--list"), ("prove", "--list", "--json"), ("--json",), ("check",), ("--version",), ("--help",), ("check", "--help")]
+
+
+def a_full_disk_is_told(problems):
+    for arguments in ANSWERS:
+        with open("/dev/full", "wb") as full:
+            run = Run(*arguments, stdout=full)
+        problems.status(run, IO_ERROR)
+        problems.expect(run, "No space left on device" in run.err and run.err.count("\n") == 1,
+                        "expected the reason in one line")
+
+
+def a_closed_output_is_told(problems):
+    for arguments in ANSWERS:
+        run = Run(*arguments, stdout=None, preexec_fn=lambda: os.close(1))
+        problems.status(run, IO_ERROR)
+        problems.expect(run, "standard output is closed" in run.err, "expected the reason")
+
+
+def other_closed_descriptors_do_no_harm(problems):
+    run = Run("--json", preexec_fn=lambda: os.close(0))
+    problems.status(run, 0)
+    json.loads(run.out)
+    done = subprocess.run([LASTPORT, "--json"], stdout=subprocess.PIPE, env=WORLD, check=False,
+                          timeout=TIMEOUT_S, preexec_fn=lambda: (os.close(0), os.close(2)))
+    json.loads(done.stdout)
+
+
+def a_broken_pipe_is_quiet(problems):
+    for arguments in ANSWERS:
+        for handler in (signal.SIG_DFL, signal.SIG_IGN):
+            reading, writing = os.pipe()
+            os.close(reading)
+            run = Run(*arguments, stdout=writing,
+                      preexec_fn=lambda how=handler: signal.signal(signal.SIGPIPE, how))
+            os.close(writing)
+            problems.expect(run, run.err == "", "expected silence")
+            wanted = UNKNOWN if arguments == ("check",) and run.status == UNKNOWN else 0
+            problems.status(run, wanted)
+
+
+# ---- terminals and locales --------------------------------------------------------------------
+
+def on_a_terminal(*arguments, env=None, columns=80):
+    """The output of a run on a terminal of its own, as text."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    text = b""
+    with subprocess.Popen([LASTPORT, *arguments], stdin=slave, stdout=slave, stderr=slave,
+                          env=WORLD | {"TERM": "xterm"} | (env or {})) as child:
+        os.close(slave)
+        deadline = time.monotonic() + TIMEOUT_S
+        while select.select([master], [], [], max(0, deadline - time.monotonic()))[0]:
+            try:
+                text += os.read(master, 65536)
+            except OSError:  # the child has gone, and its end of the terminal with it
+                break
+        child.kill()
+    os.close(master)
+    return text.decode()
+
+
+def colour_only_where_it_can_be_seen(problems):
+    esc = "\033["
+    cases = [
+        ("a terminal", on_a_terminal("status"), True),
+        ("a terminal, --colour=never", on_a_terminal("--colour=never"), False),
+        ("a terminal, NO_COLOR", on_a_terminal(env={"NO_COLOR": "1"}), False),
+        ("a terminal, NO_COLOR empty", on_a_terminal(env={"NO_COLOR": ""}), True),
+        ("a terminal, NO_COLOR, always",
+         on_a_terminal("--color=always", env={"NO_COLOR": "1"}), True),
+        ("a dumb terminal", on_a_terminal(env={"TERM": "dumb"}), False),
+        ("a terminal, JSON", on_a_terminal("--json"), False),
+        ("a pipe", Run(env={"TERM": "xterm"}).out, False),
+        ("a pipe, always", Run("--colour", "always").out, True),
+    ]
+    for name, text, wanted in cases:
+        if (esc in text) != wanted:
+            problems.append(f"{name}: {'no ' if wanted else ''}colour: {text[:200]!r}")
+        if not text:
+            problems.append(f"{name}: no output")
+
+
+def widest(text):
+    return max(len(line) for line in re.sub(r"\033\[[0-9;]*m|\r", "", text).splitlines())
+
+
+def the_width_is_the_terminals(problems):
+    # the first line goes as far as it can, with the time where there is room
+    with held(2, family=socket.AF_INET6):
+        widths = {
+            "terminal of 72": (widest(on_a_terminal(columns=72)), 72),
+            "terminal of 72, --width 120": (widest(on_a_terminal("--width", "120", columns=72)), 120),
+            "terminal of 72, COLUMNS=120": (widest(on_a_terminal(env={"COLUMNS": "120"}, columns=72)), 72),
+            "pipe": (widest(Run().out), 80),
+            "pipe, COLUMNS=120": (widest(Run(env={"COLUMNS": "120"}).out), 120),
+            "pipe, COLUMNS=wide": (widest(Run(env={"COLUMNS": "wide"}).out), 80),
+            "pipe, --width 72": (widest(Run("--width", "72", env={"COLUMNS": "120"}).out), 72),
+        }
+    for name, (width, most) in widths.items():
+        if width > most or (most == 120 and width <= 80):
+            problems.append(f"{name}: {width} columns")
+
+
+def plain_ascii_where_the_locale_is(problems):
+    for locale in ("C", "POSIX", "xx_XX.nonsense"):
+        for arguments in (("status",), ("check",)):
+            run = Run(*arguments, env={"LC_ALL": locale})
+            problems.expect(run, run.out.isascii(), f"expected ASCII in {locale}")
+    run = Run()
+    problems.expect(run, " · " in run.out, "expected more than ASCII in C.UTF-8")
+
+
+# ---- thresholds, by real connections ----------------------------------------------------------
+
+@contextlib.contextmanager
+def held(n, family=socket.AF_INET, backlog=64):
+    """n connections to a listener in here; gives its address and port as text."""
+    address = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, 8080))
+        listener.listen(backlog)
+        for _ in range(n):
+            client = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            client.settimeout(TIMEOUT_S)
+            # reset at the end: no TIME_WAIT is left to the next test
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.connect((address, 8080))
+        yield f"{address}:8080" if family == socket.AF_INET else f"[{address}]:8080"
+
+
+def check_ports(*arguments):
+    return Run("check", "--netns", "self", "--kind", "local-ports", *arguments)
+
+
+def thresholds_are_reached(problems):
+    for used, verdict in ((4, OK), (5, WARNING), (7, WARNING), (8, CRITICAL), (PORTS, CRITICAL)):
+        with held(used):
+            run = check_ports("--warn", "50%", "--critical", "80")
+        problems.status(run, verdict)
+        word = ("OK", "WARNING", "CRITICAL")[verdict]
+        problems.expect(run, run.out.startswith(f"LASTPORT {word} - local-ports 127.0.0.1 → 127.0.0.1:8080"),
+                        f"expected {word} and the pool's name")
+        problems.expect(run, run.out.endswith(f" | local-ports={used * 10}.00%;50;80;0;100\n"),
+                        "expected the figures")
+        problems.expect(run, run.out.count("\n") == 1 and run.out.count("|") == 1, "expected one line")
+
+
+def one_destination_can_be_asked_for(problems):
+    with held(8) as there:
+        easy = ("--to", there, "--warn", "100%", "--critical", "100%", "--netns", "self")
+        for more, verdict in (((), OK), (("--need", "2"), OK), (("--need", "3"), CRITICAL),
+                              (("--rate", "0.1"), OK), (("--rate", "1/s"), CRITICAL)):
+            run = Run("check", *easy, *more)
+            problems.status(run, verdict)
+            problems.expect(run, f"to {there}: " in run.out and " left=2;;" in run.out,
+                            "expected the destination and what is left")
+        run = Run("check", "--to", "127.0.0.1:9", "--netns", "self", "--need", str(PORTS))
+        problems.status(run, OK)
+        problems.expect(run, "a new destination" in run.out, "expected a new destination")
+
+
+def what_is_not_seen_is_not_ok(problems):
+    nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    run = Run("check", **nobody)
+    problems.status(run, UNKNOWN)
+    problems.expect(run, "LASTPORT UNKNOWN" in run.out and "not all was seen" in run.out,
+                    "expected to be told what is missing")
+    with held(PORTS):
+        run = Run("check", **nobody)
+        problems.status(run, CRITICAL)
+        problems.expect(run, "not all was seen" in run.out, "expected to be told what is missing")
+    run = Run("check", "--netns", "self", "--kind", "local-ports", **nobody)
+    problems.status(run, OK)
+    run = Run("status", **nobody)
+    problems.status(run, 0)
+    problems.expect(run, re.search(r"^.* · incomplete", run.out, re.M) and "Not seen" in run.out,
+                    "expected to be told what is missing")
+    answer = json.loads(Run("--json", **nobody).out)
+    if answer["complete"] or not answer["incomplete"]:
+        problems.append("JSON says that it is complete")
+
+
+def the_main_screen_shows_what_is_in_use(problems):
+    with held(8):
+        run = Run("--netns", "self")
+    problems.status(run, 0)
+    row = next((line for line in run.out.splitlines() if "local ports" in line), "")
+    problems.expect(run, re.fullmatch(
+        r"80\.0 %\s+local ports\s+127\.0\.0\.1 → 127\.0\.0\.1:8080\s+8 / +10\s+2\s+–", row),
+        f"expected the pool in a row, not {row!r}")
+    pools = json.loads(Run("--json", "--kind", "local-ports", "--netns", "self").out)["limits"]
+    new = [pool for pool in pools if pool["scope"]["remote"] is None]
+    if [pool["capacity"] for pool in new] != [PORTS] * len(new) or not new:
+        problems.append(f"new destinations: {new}")
+
+
+def set_up():
+    """Loopback up, and a small range: this namespace is nobody else's."""
+    with socket.socket() as any_socket:
+        request = struct.pack("16sh14x", b"lo", 1)  # SIOCSIFFLAGS, IFF_UP
+        fcntl.ioctl(any_socket, 0x8914, request)
+    for path, text in (("ip_local_port_range", f"40000 {40000 + PORTS - 1}"), ("tcp_tw_reuse", "0")):
+        with open(f"/proc/sys/net/ipv4/{path}", "w", encoding="ascii") as file:
+            file.write(text)
+
+
+if __name__ == "__main__":
+    if INSIDE not in os.environ:
+        os.environ[INSIDE] = "1"
+        os.execvp("unshare", ["unshare", "-n", "--", sys.executable, *sys.argv])
+    set_up()
+    sys.exit(main([
+        mistakes_are_named_in_one_line,
+        every_kind_is_taken,
+        versions_and_help_go_to_the_output,
+        a_full_disk_is_told,
+        a_closed_output_is_told,
+        other_closed_descriptors_do_no_harm,
+        a_broken_pipe_is_quiet,
+        colour_only_where_it_can_be_seen,
+        the_width_is_the_terminals,
+        plain_ascii_where_the_locale_is,
+        thresholds_are_reached,
+        one_destination_can_be_asked_for,
+        what_is_not_seen_is_not_ok,
+        the_main_screen_shows_what_is_in_use,
+    ]))
