@@ -50,32 +50,41 @@ static void time_text(int64_t ms, char buf[LP_CELL])
 		buf[0] = '\0';
 }
 
-int lp_summary_write(const struct lp_style *style, FILE *out)
+enum { HOST, KERNEL, NAMESPACES, SOCKETS, TOOK, WHOLE, AT, PARTS };
+
+static void summary_parts(const struct lp_style *style, char parts[PARTS][LP_CELL])
 {
 	const struct lp_snapshot *snapshot = style->report->snapshot;
-	char host[LP_CELL], kernel[LP_CELL], namespaces[LP_CELL], sockets[LP_CELL], took[LP_CELL];
-	char at[LP_CELL], line[8 * LP_CELL];
-
-	(void)snprintf(host, sizeof(host), "%s", snapshot->machine.host);
-	lp_text_clean(host, style->unicode);
-	(void)snprintf(kernel, sizeof(kernel), "%s", snapshot->machine.kernel);
-	lp_text_clean(kernel, style->unicode);
-	namespaces_text(style, namespaces);
-	sockets_text(snapshot, sockets);
+	char took[LP_CELL];
+	(void)snprintf(parts[HOST], LP_CELL, "%s", snapshot->machine.host);
+	lp_text_clean(parts[HOST], style->unicode);
+	(void)snprintf(parts[KERNEL], LP_CELL, "Linux %s", snapshot->machine.kernel);
+	lp_text_clean(parts[KERNEL], style->unicode);
+	namespaces_text(style, parts[NAMESPACES]);
+	sockets_text(snapshot, parts[SOCKETS]);
 	took_text(snapshot->took_us, took);
-	time_text(snapshot->taken_at_ms, at);
-	int length = snprintf(line, sizeof(line), "%s%sLinux %s%s%s%s%s%sread in %s%s%s", host,
-	                      style->dot, kernel, style->dot, namespaces, style->dot, sockets,
-	                      style->dot, took, snapshot->n_gaps ? style->dot : "",
-	                      snapshot->n_gaps ? "incomplete" : "");
-	/* when it was is good to know later, where the line has room for it */
-	if (lp_text_width(line) + lp_text_width(style->dot) + lp_text_width(at) <= style->width)
-		(void)snprintf(line + length, sizeof(line) - (size_t)length, "%s%s", style->dot,
-		               at);
+	(void)snprintf(parts[TOOK], LP_CELL, "read in %.60s", took);
+	(void)snprintf(parts[WHOLE], LP_CELL, "%s", snapshot->n_gaps ? "incomplete" : "");
+	time_text(snapshot->taken_at_ms, parts[AT]);
+}
+
+/* Goes on in a second line where the first is full, but not for the time: that is left out then. */
+int lp_summary_write(const struct lp_style *style, FILE *out)
+{
+	char parts[PARTS][LP_CELL];
+	size_t column = 0, dot = lp_text_width(style->dot);
+	summary_parts(style, parts);
 	int r = lp_put(out, "%s", lp_style_bold(style));
-	if (r == 0)
-		r = lp_style_paragraph(style, out, line);
-	return r < 0 ? r : lp_put(out, "%s\n", lp_style_reset(style));
+	for (int i = 0; i < PARTS && r == 0; i++) {
+		size_t width = lp_text_width(parts[i]);
+		bool fits = column + dot + width <= style->width;
+		if (!width || (i == AT && !fits))
+			continue;
+		const char *before = column == 0 ? "" : fits ? style->dot : "\n  ";
+		r = lp_put(out, "%s%s", before, parts[i]);
+		column = fits || column == 0 ? column + (column ? dot : 0) + width : 2 + width;
+	}
+	return r < 0 ? r : lp_put(out, "%s\n\n", lp_style_reset(style));
 }
 
 static int write_all(const struct lp_style *style, FILE *out)
