@@ -3,7 +3,9 @@
 /*
  * bind-ports: the ports that bind(address, 0) may choose from. inet_csk_find_open_port() in
  * net/ipv4/inet_connection_sock.c wants a port that no socket uses on that address, whatever its
- * peer: TIME_WAIT of a plain connect() is in its way too.
+ * peer: TIME_WAIT of a plain connect() is in its way too. What stands in the way of 0.0.0.0 is
+ * not told by sock_diag: an IPv6 socket that was bound to an address is for IPv6 only from then
+ * on (__inet6_bind() in net/ipv6/af_inet6.c), one that was not is in the way.
  */
 
 #include <errno.h>
@@ -34,7 +36,8 @@ static int collect_netns(struct lp_limits *limits, const struct lp_netns *netns,
 		limit->bind = bind;
 		limit->echo = specific && lp_address_is_any(&bind->address);
 		limit->exact = !netns->sockets_torn;
-		limit->assumed = lp_range_is_odd(netns) ? LP_ASSUME_ODD_RANGE : 0;
+		limit->assumed = (lp_range_is_odd(netns) ? LP_ASSUME_ODD_RANGE : 0) |
+		                 (bind->by_six ? LP_ASSUME_SIX_IN_THE_WAY : 0);
 	}
 	return 0;
 }

@@ -37,6 +37,9 @@ const char *lp_assumption_text(enum lp_assumption assumption)
 		return "the port range has an odd size, so the kernel may miss one port";
 	case LP_ASSUME_SYN_REPLACES:
 		return "a new SYN replaces a TIME_WAIT (not where PAWS rejects it)";
+	case LP_ASSUME_SIX_IN_THE_WAY:
+		return "IPv6 connections were not bound to an address before connect(), so that "
+		       "their ports are not free for 0.0.0.0";
 	}
 	return "";
 }

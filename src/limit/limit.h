@@ -26,10 +26,15 @@ enum lp_assumption {
 	LP_ASSUME_ODD_RANGE = 1 << 3,
 	/* a new SYN replaces a TIME_WAIT of the same tuple (not when PAWS rejects it) */
 	LP_ASSUME_SYN_REPLACES = 1 << 4,
+	/*
+	 * IPv6 connections stand in the way of 0.0.0.0: not those of sockets that were bound to an
+	 * address before connect(), or are for IPv6 only
+	 */
+	LP_ASSUME_SIX_IN_THE_WAY = 1 << 5,
 };
 /* One sentence for one bit. */
 const char *lp_assumption_text(enum lp_assumption assumption);
-enum { LP_ASSUMPTIONS = 5 }; /* how many bits there are */
+enum { LP_ASSUMPTIONS = 6 }; /* how many bits there are */
 
 struct lp_limit_kind;
 
@@ -42,7 +47,7 @@ struct lp_limit {
 	struct lp_figure reusable;
 	uint32_t pressure; /* used / capacity, permyriad, rounded down; capacity 0 is LP_FULL */
 	bool exact;        /* false: an estimate */
-	bool echo;	   /* says what another limit of the list says too */
+	bool echo;         /* says what another limit of the list says too */
 	unsigned assumed;  /* bits of enum lp_assumption */
 	/* what it is a limit of; points into the snapshot, NULL for the namespace or machine */
 	union {
@@ -79,7 +84,7 @@ void lp_limits_done(struct lp_limits *limits);
 /* What used, capacity and headroom count. */
 enum lp_unit {
 	LP_UNIT_COUNT = 0, /* ports, descriptors, entries: what the label says */
-	LP_UNIT_PAGES,	   /* pages of memory, of machine.page_size bytes */
+	LP_UNIT_PAGES,     /* pages of memory, of machine.page_size bytes */
 };
 
 /*
@@ -100,8 +105,8 @@ struct lp_limit_kind {
 	const char *name;    /* "local-ports": fixed, as in JSON */
 	const char *label;   /* "local ports": for people */
 	const char *refuses; /* what people see when it is used up, one phrase */
-	bool of_machine; /* has no namespace */
-	bool of_pool;	 /* subject is a pool, or NULL for a new destination's */
+	bool of_machine;     /* has no namespace */
+	bool of_pool;        /* subject is a pool, or NULL for a new destination's */
 	enum lp_unit unit;
 	/* Appends every limit of this kind that the snapshot knows enough about. 0 or -ENOMEM. */
 	int (*collect)(const struct lp_snapshot *snapshot, struct lp_limits *limits);

@@ -107,7 +107,8 @@ struct lp_listener {
 struct lp_bind_address {
 	struct lp_address address; /* a wildcard stands for bind() to it */
 	uint32_t held;             /* ports of the range, not reserved, that a bind holds here */
-	uint32_t taken; /* other ports of the range, not reserved, that are in use here */
+	uint32_t taken;  /* other ports of the range, not reserved, that are in use here */
+	uint32_t by_six; /* of 0.0.0.0: those of taken that IPv6 connections alone use */
 };
 
 struct lp_netns {

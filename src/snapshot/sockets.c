@@ -43,6 +43,7 @@ struct lp_sockets {
 	struct lp_port_map explicit;  /* a listener or bound socket on any address */
 	struct lp_port_map usable;    /* connect() may choose it */
 	struct lp_port_map taken;     /* a connection on any address */
+	struct lp_port_map taken4;    /* a connection on any IPv4 address */
 	uint32_t low, high;           /* the range; high < low when it is not known */
 
 	struct bind_map binds[BINDS_MAX];
@@ -144,6 +145,7 @@ void lp_sockets_begin(struct lp_sockets *sockets)
 	netns->oldest_left_ms = LP_TIME_WAIT_S * 1000;
 	memset(&sockets->usable, 0, sizeof(sockets->usable));
 	memset(&sockets->taken, 0, sizeof(sockets->taken));
+	memset(&sockets->taken4, 0, sizeof(sockets->taken4));
 	for (uint32_t port = sockets->low; port <= sockets->high; port++)
 		if (!lp_port_get(sockets->reserved, port) && !lp_port_get(&sockets->explicit, port))
 			lp_port_set(&sockets->usable, port);
@@ -178,6 +180,8 @@ static void take_port(struct lp_sockets *s, const struct lp_socket *socket)
 	if (map)
 		lp_port_set(map->taken, socket->local_port);
 	lp_port_set(&s->taken, socket->local_port);
+	if (socket->local.family == AF_INET)
+		lp_port_set(&s->taken4, socket->local_port);
 }
 
 static void count_timer(struct lp_netns *netns, uint32_t left_ms)
@@ -279,14 +283,21 @@ static void weigh_bind(const struct lp_sockets *s, const struct lp_address *addr
 	for (size_t i = 0; i < s->n_held; i++)
 		if (in_range(s, s->held[i].port) && conflicts(&s->held[i], address))
 			lp_port_set(&held, s->held[i].port);
+	bool any4 = address->family == AF_INET && lp_address_is_any(address);
 	*ret = (struct lp_bind_address){.address = *address};
 	for (uint32_t port = s->low; port <= s->high; port++) {
 		if (lp_port_get(s->reserved, port))
 			continue;
-		if (lp_port_get(&held, port))
+		bool six_alone = any4 && !lp_port_get(&s->taken4, port);
+		if (lp_port_get(&held, port)) {
 			ret->held++;
-		else if (lp_port_get(taken, port))
+		} else if (six_alone && lp_port_get(&s->explicit, port)) {
+			/* accepted by a listener for IPv6 only, as they are from then on */
+			continue;
+		} else if (lp_port_get(taken, port)) {
 			ret->taken++;
+			ret->by_six += six_alone;
+		}
 	}
 }
 

@@ -143,6 +143,7 @@ static void bind_finds_what_is_in_its_way(void **state)
 	connection(s, "10.0.0.1", 1004, "10.0.0.9", 81, LP_ESTABLISHED, 0);
 	connection(s, "10.0.0.2", 1005, "10.0.0.9", 80, LP_ESTABLISHED, 0);
 	connection(s, "fd00::1", 1006, "fd00::9", 80, LP_ESTABLISHED, 0);
+	connection(s, "fd00::1", 1001, "fd00::9", 5000, LP_ESTABLISHED, 0); /* accepted */
 	assert_int_equal(lp_sockets_finish(s), 0);
 	lp_sockets_free(s);
 
@@ -158,9 +159,11 @@ static void bind_finds_what_is_in_its_way(void **state)
 	bind = bind_of(&netns, "0.0.0.0");
 	assert_int_equal(bind->held, 3);
 	assert_int_equal(bind->taken, 3);
+	assert_int_equal(bind->by_six, 1); /* 1006, unless bound to an address; never 1001 */
 	bind = bind_of(&netns, "::");
 	assert_int_equal(bind->held, 4);
 	assert_int_equal(bind->taken, 3);
+	assert_int_equal(bind->by_six, 0);
 	done(&netns);
 }
 
