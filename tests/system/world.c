@@ -266,6 +266,7 @@ static void use_pool(struct world *w, struct world_pool *pool)
 		if (r == -EADDRNOTAVAIL)
 			return;
 		must(r);
+		w->bound_six |= pool->family == AF_INET6 && pool->how.from;
 		enum fate fate = often;
 		if (mixed && dice_chance(dice, 60))
 			fate = (enum fate)dice_pick(dice, 0, FATES - 1);
