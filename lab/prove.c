@@ -83,6 +83,16 @@ static void run_trial(struct lab_trial *trial)
 		(void)lab_not_run(trial, "%s", *trial->err.text ? trial->err.text : strerror(-r));
 }
 
+/* Only what it needs: a trial may count descriptors, or allow itself few. */
+static int keep_only(int fd)
+{
+	enum { KEPT = STDERR_FILENO + 1 };
+	if (fd != KEPT && dup3(fd, KEPT, O_CLOEXEC) < 0)
+		_exit(1);
+	(void)close_range(KEPT + 1, ~0U, 0);
+	return KEPT;
+}
+
 _Noreturn static void child(const struct lab_claim *claim, const struct lab_turn *turn, int fd,
                             pid_t parent)
 {
@@ -90,6 +100,7 @@ _Noreturn static void child(const struct lab_claim *claim, const struct lab_turn
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (getppid() != parent)
 		_exit(1);
+	fd = keep_only(fd);
 	struct lab_trial trial;
 	if (lab_trial_begin(&trial, claim, turn) < 0)
 		_exit(1);
