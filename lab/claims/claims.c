@@ -2,6 +2,9 @@
 #include "lab/claims/claims.h"
 
 const struct lab_claim *const lab_claims[] = {
-        &lab_claim_time_wait_holds_descriptors,
-        NULL,
+        &lab_claim_time_wait_blocks_connect,       &lab_claim_time_wait_means_not_yet_established,
+        &lab_claim_client_holds_time_wait,         &lab_claim_time_wait_lasts_four_minutes,
+        &lab_claim_fin_timeout_shortens_time_wait, &lab_claim_time_wait_answers_a_lost_ack,
+        &lab_claim_time_wait_stops_old_duplicates, &lab_claim_time_wait_holds_descriptors,
+        &lab_claim_close_wait_holds_descriptors,   NULL,
 };

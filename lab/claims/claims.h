@@ -4,4 +4,12 @@
 #include "lab/claim.h"
 
 /* One file a claim, of the same name. Listed in claims.c. */
+extern const struct lab_claim lab_claim_time_wait_blocks_connect;
+extern const struct lab_claim lab_claim_time_wait_means_not_yet_established;
+extern const struct lab_claim lab_claim_client_holds_time_wait;
+extern const struct lab_claim lab_claim_time_wait_lasts_four_minutes;
+extern const struct lab_claim lab_claim_fin_timeout_shortens_time_wait;
+extern const struct lab_claim lab_claim_time_wait_answers_a_lost_ack;
+extern const struct lab_claim lab_claim_time_wait_stops_old_duplicates;
 extern const struct lab_claim lab_claim_time_wait_holds_descriptors;
+extern const struct lab_claim lab_claim_close_wait_holds_descriptors;
