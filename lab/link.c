@@ -2,7 +2,6 @@
 #include "lab/link.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -13,8 +12,9 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "lab/netlink.h"
 
-enum { BUFFER = 8192, UP_TIMEOUT_MS = 5000 };
+enum { BUFFER = LAB_NETLINK_BUFFER, UP_TIMEOUT_MS = 5000 };
 
 struct network {
 	struct lp_address address;
@@ -45,42 +45,6 @@ static int network_parse(const char *text, struct network *ret, struct lp_error 
 	return 0;
 }
 
-static void close_mnl(struct mnl_socket **nl)
-{
-	if (*nl)
-		(void)mnl_socket_close(*nl);
-}
-
-/* In the calling thread's namespace. NULL with errno. */
-static struct mnl_socket *open_mnl(unsigned groups)
-{
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (nl && mnl_socket_bind(nl, groups, MNL_SOCKET_AUTOPID) < 0) {
-		(void)mnl_socket_close(nl);
-		return NULL;
-	}
-	return nl;
-}
-
-/* Sends a request and waits for its ACK; answers go to cb. 0 or a negative errno. */
-static int talk(struct mnl_socket *nl, struct nlmsghdr *request, mnl_cb_t cb, void *data)
-{
-	_Alignas(8) char buf[BUFFER];
-	request->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	request->nlmsg_seq++;
-	if (mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
-		return -errno;
-	int r = MNL_CB_OK;
-	while (r > MNL_CB_STOP) {
-		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (n < 0)
-			return -errno;
-		r = mnl_cb_run(buf, (size_t)n, request->nlmsg_seq, mnl_socket_get_portid(nl), cb,
-		               data);
-	}
-	return r < 0 ? -errno : 0;
-}
-
 /* One request in one namespace. what and name are for the message. */
 static int request_in(const struct lab_ns *ns, struct nlmsghdr *request, const char *what,
                       const char *name, struct lp_error *err)
@@ -88,10 +52,10 @@ static int request_in(const struct lab_ns *ns, struct nlmsghdr *request, const c
 	_cleanup_(lab_leave) int home = lab_enter(ns);
 	if (home < 0)
 		return lp_fail(err, -home, "setns: %s", strerror(-home));
-	_cleanup_(close_mnl) struct mnl_socket *nl = open_mnl(0);
+	_cleanup_(lab_netlink_close) struct mnl_socket *nl = lab_netlink_open(NETLINK_ROUTE, 0);
 	if (!nl)
 		return lp_fail(err, errno, "netlink: %s", strerror(errno));
-	int r = talk(nl, request, NULL, NULL);
+	int r = lab_netlink_talk(nl, request, NULL, NULL);
 	if (r < 0)
 		return lp_fail(err, -r, "%s %s: %s", what, name, strerror(-r));
 	return 0;
@@ -134,8 +98,9 @@ static int wait_running(const struct lab_ns *ns, const char *link, struct lp_err
 	_cleanup_(lab_leave) int home = lab_enter(ns);
 	if (home < 0)
 		return lp_fail(err, -home, "setns: %s", strerror(-home));
-	_cleanup_(close_mnl) struct mnl_socket *events = open_mnl(RTMGRP_LINK);
-	_cleanup_(close_mnl) struct mnl_socket *nl = open_mnl(0);
+	_cleanup_(lab_netlink_close) struct mnl_socket *events =
+	        lab_netlink_open(NETLINK_ROUTE, RTMGRP_LINK);
+	_cleanup_(lab_netlink_close) struct mnl_socket *nl = lab_netlink_open(NETLINK_ROUTE, 0);
 	if (!events || !nl)
 		return lp_fail(err, errno, "netlink: %s", strerror(errno));
 
@@ -148,7 +113,7 @@ static int wait_running(const struct lab_ns *ns, const char *link, struct lp_err
 		info->ifi_family = AF_UNSPEC;
 		mnl_attr_put_strz(request, IFLA_IFNAME, link);
 		unsigned flags = 0;
-		int r = talk(nl, request, read_flags, &flags);
+		int r = lab_netlink_talk(nl, request, read_flags, &flags);
 		if (r < 0)
 			return lp_fail(err, -r, "link %s: %s", link, strerror(-r));
 		if (flags & IFF_RUNNING)
@@ -277,7 +242,7 @@ static bool is_running(struct mnl_socket *nl, const char *link)
 	(void)mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(request, IFLA_IFNAME, link);
 	unsigned flags = 0;
-	return talk(nl, request, read_flags, &flags) == 0 && (flags & IFF_RUNNING);
+	return lab_netlink_talk(nl, request, read_flags, &flags) == 0 && (flags & IFF_RUNNING);
 }
 
 /* events NULL: does not wait until it can be used. */
@@ -285,7 +250,7 @@ static int add_address(struct mnl_socket *nl, struct mnl_socket *events,
                        const struct network *network, unsigned index)
 {
 	_Alignas(8) char buf[BUFFER];
-	int r = talk(nl, address_request(buf, network, index), NULL, NULL);
+	int r = lab_netlink_talk(nl, address_request(buf, network, index), NULL, NULL);
 	if (r == 0 && events)
 		r = wait_local_route(events, &network->address);
 	return r;
@@ -307,8 +272,9 @@ int lab_addresses(const struct lab_ns *ns, const char *link, const char *text, u
 	if (!index)
 		return lp_fail(err, errno, "link %s: %s", link, strerror(errno));
 	bool six = network.address.family == AF_INET6;
-	_cleanup_(close_mnl) struct mnl_socket *nl = open_mnl(0);
-	_cleanup_(close_mnl) struct mnl_socket *events = open_mnl(six ? RTMGRP_IPV6_ROUTE : 0);
+	_cleanup_(lab_netlink_close) struct mnl_socket *nl = lab_netlink_open(NETLINK_ROUTE, 0);
+	_cleanup_(lab_netlink_close) struct mnl_socket *events =
+	        lab_netlink_open(NETLINK_ROUTE, six ? RTMGRP_IPV6_ROUTE : 0);
 	if (!nl || !events)
 		return lp_fail(err, errno, "netlink: %s", strerror(errno));
 	bool wait = six && is_running(nl, link);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The lab's own packet filter and connection tracking do what they say. */
+
+#include "check.h"
+
+#include <errno.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+
+/* A namespace that tracks, with a listener in it. */
+struct tracked {
+	struct lab_ns ns;
+	int listener;
+	struct lab_addr to;
+};
+
+static void track(struct tracked *t)
+{
+	struct lp_error err = {0};
+	assert_ok(lab_ns_make(&t->ns, &err), err);
+	assert_ok(lab_nft_track(&t->ns, &err), err);
+	struct lab_addr any = lab_addr("127.0.0.1", 0);
+	struct lab_how how = {.ns = &t->ns, .from = &any};
+	t->listener = must(lab_listen(&how, 64));
+	t->to = lab_addr_local(t->listener);
+}
+
+static void untrack(struct tracked *t)
+{
+	lp_close_fd(&t->listener);
+	lab_ns_done(&t->ns);
+}
+
+static void a_mistake_is_told_in_nfts_words(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
+	assert_ok(lab_ns_make(&ns, &err), err);
+	assert_int_equal(lab_nft(&ns, &err, "no such command"), -EINVAL);
+	assert_non_null(strstr(err.text, "syntax error"));
+}
+
+static void a_connection_has_an_entry(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	struct tracked t;
+	track(&t);
+	assert_int_equal(lab_conntrack_count(&t.ns, &err), 0);
+	struct lab_how how = {.ns = &t.ns};
+	struct lab_pair pair = LAB_PAIR_NONE;
+	must(lab_pair_open(&how, &t.to, t.listener, &pair));
+	struct lab_addr from = lab_addr_local(pair.client);
+	struct lab_conntrack entry;
+	assert_ok(lab_conntrack_find(&t.ns, &from, &t.to, &entry, &err), err);
+	assert_int_equal(entry.tcp_state, TCP_CONNTRACK_ESTABLISHED);
+	assert_true(entry.status & IPS_ASSURED);
+	assert_true(entry.left_s > 86400);
+	assert_int_equal(lab_conntrack_count(&t.ns, &err), 1);
+	lab_addr_set_port(&from, (uint16_t)(lab_addr_port(&from) ^ 1));
+	assert_int_equal(lab_conntrack_find(&t.ns, &from, &t.to, &entry, &err), -ENOENT);
+	must(lab_pair_close(&pair, LAB_CLIENT_FIRST));
+	untrack(&t);
+}
+
+static void entries_are_made_as_asked(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	struct tracked t;
+	track(&t);
+	struct lab_conntrack_fill fill = {.from = lab_addr("10.0.0.1", 2000),
+	                                  .to = lab_addr("10.9.0.255", 80),
+	                                  .ports = 400,
+	                                  .n = 1001};
+	assert_ok(lab_conntrack_fill(&t.ns, &fill, &err), err);
+	assert_int_equal(lab_conntrack_count(&t.ns, &err), 1001);
+	/* number 1000 is the 201st of the third destination */
+	struct lab_addr from = lab_addr("10.0.0.1", 2200), to = lab_addr("10.9.1.1", 80);
+	struct lab_conntrack entry;
+	assert_ok(lab_conntrack_find(&t.ns, &from, &to, &entry, &err), err);
+	assert_true(entry.status & IPS_ASSURED);
+	assert_in_range(entry.left_s, 80000, 86400);
+	from = lab_addr("10.0.0.1", 2201);
+	assert_int_equal(lab_conntrack_find(&t.ns, &from, &to, &entry, &err), -ENOENT);
+	/* a second time they are there already */
+	assert_int_equal(lab_conntrack_fill(&t.ns, &fill, &err), -EEXIST);
+	untrack(&t);
+}
+
+static void a_table_is_filled_to_the_last_entry(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	struct tracked t;
+	track(&t);
+	struct lab_conntrack_fill fill = {
+	        .from = lab_addr("10.0.0.1", 2000), .to = lab_addr("10.9.0.1", 80), .ports = 30000};
+	assert_ok(lab_conntrack_fill_up(&t.ns, &fill, 3, &err), err);
+	assert_int_equal(lab_conntrack_count(&t.ns, &err), lab_conntrack_max(&err) - 3);
+	struct lab_how how = {.ns = &t.ns, .timeout_ms = 200};
+	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
+	struct lab_count made = lab_connect_many(&how, &t.to, 10, &fds);
+	assert_int_equal(made.n, 3);
+	assert_int_equal(made.error, ETIMEDOUT);
+	struct lab_conntrack_stats stats;
+	assert_ok(lab_conntrack_stats(&t.ns, &stats, &err), err);
+	assert_int_equal(stats.drop, 1);
+	assert_int_equal(stats.early_drop, 0);
+	/* what is not tracked needs no entry */
+	assert_ok(lab_nft_untrack(&t.ns, lab_addr_port(&t.to), &err), err);
+	must_count(lab_connect_many(&how, &t.to, 10, &fds), 10);
+	untrack(&t);
+}
+
+static void a_router_translates_and_runs_out(void **state)
+{
+	(void)state;
+	enum { FIRST = 2000, PORTS = 10 };
+	struct lp_error err = {0};
+	_cleanup_(lab_router_done) struct lab_router router = LAB_ROUTER_NONE;
+	assert_ok(lab_ns_make(&router.client, &err), err);
+	assert_ok(lab_ns_make(&router.router, &err), err);
+	assert_ok(lab_ns_make(&router.server, &err), err);
+	assert_ok(lab_router_join(&router, &err), err);
+	assert_ok(lab_router_translate(&router, FIRST, FIRST + PORTS - 1, &err), err);
+
+	struct lab_addr at = lab_addr(LAB_ROUTER_SERVER, 80);
+	struct lab_how how = {.ns = &router.server, .from = &at};
+	_cleanup_(lp_close_fd) int listener = must(lab_listen(&how, 16));
+	how = (struct lab_how){.ns = &router.client};
+	struct lab_pair pair = LAB_PAIR_NONE;
+	must(lab_pair_open(&how, &at, listener, &pair));
+	struct lab_addr seen = lab_addr_remote(pair.server);
+	char text[64];
+	assert_string_equal(lab_addr_text(&seen, text, sizeof(text)), LAB_ROUTER_OUTSIDE);
+	assert_in_range(lab_addr_port(&seen), FIRST, FIRST + PORTS - 1);
+	must(lab_pair_close(&pair, LAB_CLIENT_FIRST));
+
+	assert_ok(lab_nft_drop(&router.server, 81, &err), err);
+	for (uint16_t i = 0; i < PORTS; i++)
+		assert_int_equal(lab_router_try(&router, (uint16_t)(30000 + i), 81, &err), 1);
+	assert_int_equal(lab_router_try(&router, 30000 + PORTS, 81, &err), 0);
+	assert_ok(lab_nft_flush(&router.router, &err), err);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_mistake_is_told_in_nfts_words),
+	        cmocka_unit_test(a_connection_has_an_entry),
+	        cmocka_unit_test(entries_are_made_as_asked),
+	        cmocka_unit_test(a_table_is_filled_to_the_last_entry),
+	        cmocka_unit_test(a_router_translates_and_runs_out),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
