@@ -160,6 +160,15 @@ static bool is_wanted(const struct look *look, size_t index)
 	return !strcmp(inode, wanted);
 }
 
+/* What the search for namespaces left out, or "". */
+static const char *not_searched(const struct lp_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n_gaps; i++)
+		if (!strcmp(snapshot->gaps[i].what, "namespaces"))
+			return snapshot->gaps[i].why;
+	return "";
+}
+
 /* Drops the namespaces that were not asked for. */
 static int select_wanted(struct look *look)
 {
@@ -177,11 +186,11 @@ static int select_wanted(struct look *look)
 	snapshot->n_netns = kept;
 	if (kept)
 		return 0;
+	const char *gap = not_searched(snapshot);
 	return lp_fail(look->err, ENOENT,
 	               "no network namespace '%s': expected a name under /run/netns, an inode, "
-	               "'host', 'self' or 'all'%s",
-	               look->options->netns,
-	               snapshot->privileged ? "" : " (without root only one's own is seen)");
+	               "'host', 'self' or 'all'%s%s%s",
+	               look->options->netns, *gap ? " (" : "", gap, *gap ? ")" : "");
 }
 
 /*
