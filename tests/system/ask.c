@@ -54,6 +54,8 @@ static void check_schema(const struct answer *answer)
 
 struct answer ask_ns(const struct lab_ns *ns)
 {
+	_cleanup_(lab_leave) int home = must(lab_enter(ns));
+	(void)home;
 	char inode[32];
 	(void)snprintf(inode, sizeof(inode), "%" PRIu64, ns->inode);
 	struct answer answer = ask_raw("status", "--json", "--all", "--netns", inode, NULL);

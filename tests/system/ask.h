@@ -17,7 +17,10 @@ struct answer {
 struct answer ask_raw(const char *argument, ...) __attribute__((sentinel));
 void answer_done(struct answer *answer);
 
-/* `status --json --all --netns INODE`: must succeed and be schema 1. */
+/*
+ * `status --json --all --netns INODE`, run from inside that namespace: there it is found whatever
+ * else the machine is busy with. Must succeed and be schema 1.
+ */
 struct answer ask_ns(const struct lab_ns *ns);
 /* The same for every namespace and process. */
 struct answer ask_all(void);
