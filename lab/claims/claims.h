@@ -11,5 +11,6 @@ extern const struct lab_claim lab_claim_time_wait_lasts_four_minutes;
 extern const struct lab_claim lab_claim_fin_timeout_shortens_time_wait;
 extern const struct lab_claim lab_claim_time_wait_answers_a_lost_ack;
 extern const struct lab_claim lab_claim_time_wait_stops_old_duplicates;
+extern const struct lab_claim lab_claim_time_wait_costs_less_memory;
 extern const struct lab_claim lab_claim_time_wait_holds_descriptors;
 extern const struct lab_claim lab_claim_close_wait_holds_descriptors;

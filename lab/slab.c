@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lab/slab.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+static const char *const wanted[] = {
+        "TCP", "tw_sock_TCP", "tcp_bind_bucket", "tcp_bind2_bucket", "sock_inode_cache",
+};
+enum {
+	WANTED = sizeof(wanted) / sizeof(*wanted),
+	AGREE_BYTES = 65536,
+	LOOK_EVERY_MS = 50,
+	LOOKS = 20,
+};
+
+/* What a cache of this name really is: its own, or the one that it was merged with. */
+static void real_name(const char *name, char ret[LAB_SLAB_NAME])
+{
+	char path[LAB_SLAB_NAME + 32], target[LAB_SLAB_NAME];
+	(void)snprintf(path, sizeof(path), "/sys/kernel/slab/%s", name);
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	if (n > 0)
+		target[n] = '\0';
+	(void)snprintf(ret, LAB_SLAB_NAME, "%s", n > 0 ? target : name);
+}
+
+static bool is_wanted(const char *name)
+{
+	char real[LAB_SLAB_NAME], other[LAB_SLAB_NAME];
+	real_name(name, real);
+	for (unsigned i = 0; i < WANTED; i++) {
+		real_name(wanted[i], other);
+		if (!strcmp(real, other))
+			return true;
+	}
+	return false;
+}
+
+/* One row. False for the two of the heading. */
+static bool parse_row(const char *line, char name[LAB_SLAB_NAME], int64_t *bytes)
+{
+	long long active, size;
+	if (line[0] == '#' || sscanf(line, "%63s %lld %*d %lld", name, &active, &size) != 3)
+		return false;
+	*bytes = active * size;
+	return true;
+}
+
+static int find_caches(struct lab_slab *slab)
+{
+	_cleanup_(lp_close_file) FILE *file = fopen("/proc/slabinfo", "re");
+	if (!file)
+		return -errno;
+	char line[512], name[LAB_SLAB_NAME];
+	int64_t bytes;
+	while (slab->n < LAB_SLAB_CACHES && fgets(line, sizeof(line), file))
+		if (parse_row(line, name, &bytes) && is_wanted(name))
+			memcpy(slab->caches[slab->n++], name, sizeof(name));
+	return slab->n ? 0 : -ENODATA;
+}
+
+int lab_slab_find(struct lab_slab *ret)
+{
+	struct lab_slab slab = {0};
+	slab.exact = find_caches(&slab) == 0;
+	int64_t bytes = lab_slab_bytes(&slab);
+	if (bytes < 0)
+		return (int)bytes;
+	*ret = slab;
+	return 0;
+}
+
+static int64_t bytes_of_caches(const struct lab_slab *slab)
+{
+	_cleanup_(lp_close_file) FILE *file = fopen("/proc/slabinfo", "re");
+	if (!file)
+		return -errno;
+	char line[512], name[LAB_SLAB_NAME];
+	int64_t bytes, sum = 0;
+	while (fgets(line, sizeof(line), file)) {
+		if (!parse_row(line, name, &bytes))
+			continue;
+		for (unsigned i = 0; i < slab->n; i++)
+			sum += strcmp(slab->caches[i], name) ? 0 : bytes;
+	}
+	return sum;
+}
+
+static int64_t bytes_of_all(void)
+{
+	_cleanup_(lp_close_file) FILE *file = fopen("/proc/meminfo", "re");
+	if (!file)
+		return -errno;
+	char line[256];
+	long long kib;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "Slab: %lld kB", &kib) == 1)
+			return kib * 1024;
+	return -ENODATA;
+}
+
+int64_t lab_slab_bytes(const struct lab_slab *slab)
+{
+	return slab->exact ? bytes_of_caches(slab) : bytes_of_all();
+}
+
+int64_t lab_slab_settled(const struct lab_slab *slab)
+{
+	int64_t before, now = lab_slab_bytes(slab);
+	int looks = 0;
+	do {
+		before = now;
+		lp_clock_sleep_ms(LOOK_EVERY_MS);
+		now = lab_slab_bytes(slab);
+	} while (now >= 0 && ++looks < LOOKS && llabs(now - before) > AGREE_BYTES);
+	return now;
+}
