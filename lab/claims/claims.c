@@ -4,16 +4,21 @@
 /* One a line, in the order of the table in the documentation. */
 /* clang-format off */
 const struct lab_claim *const lab_claims[] = {
-	&lab_claim_time_wait_blocks_connect,
-	&lab_claim_time_wait_means_not_yet_established,
-	&lab_claim_client_holds_time_wait,
-	&lab_claim_time_wait_lasts_four_minutes,
-	&lab_claim_fin_timeout_shortens_time_wait,
-	&lab_claim_time_wait_answers_a_lost_ack,
-	&lab_claim_time_wait_stops_old_duplicates,
-	&lab_claim_time_wait_costs_less_memory,
-	&lab_claim_time_wait_holds_descriptors,
-	&lab_claim_close_wait_holds_descriptors,
-	NULL,
+        &lab_claim_time_wait_blocks_connect,
+        &lab_claim_time_wait_means_not_yet_established,
+        &lab_claim_client_holds_time_wait,
+        &lab_claim_time_wait_lasts_four_minutes,
+        &lab_claim_fin_timeout_shortens_time_wait,
+        &lab_claim_time_wait_answers_a_lost_ack,
+        &lab_claim_time_wait_stops_old_duplicates,
+        &lab_claim_time_wait_costs_less_memory,
+        &lab_claim_time_wait_holds_descriptors,
+        &lab_claim_close_wait_holds_descriptors,
+        &lab_claim_conntrack_full_drops_new,
+        &lab_claim_conntrack_full_is_logged,
+        &lab_claim_conntrack_old_names_work,
+        &lab_claim_conntrack_fills_before_ports,
+        &lab_claim_conntrack_outlives_time_wait,
+        &lab_claim_snat_fails_before_full,
+        NULL,
 };
-/* clang-format on */
