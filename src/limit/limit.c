@@ -78,6 +78,14 @@ struct lp_limit *lp_limits_add(struct lp_limits *limits, const struct lp_limit_k
 	return limit;
 }
 
+static size_t kind_place(const struct lp_limit_kind *kind)
+{
+	size_t i = 0;
+	while (lp_limit_kinds[i] && lp_limit_kinds[i] != kind)
+		i++;
+	return i;
+}
+
 /* Nearest to exhaustion first; what is equal in a fixed order, so that two looks compare. */
 static int compare(const void *x, const void *y)
 {
@@ -89,7 +97,7 @@ static int compare(const void *x, const void *y)
 	if (a->netns != b->netns)
 		return a->netns < b->netns ? -1 : 1;
 	if (a->kind != b->kind)
-		return strcmp(a->kind->name, b->kind->name);
+		return kind_place(a->kind) < kind_place(b->kind) ? -1 : 1;
 	if (a->family != b->family)
 		return a->family < b->family ? -1 : 1;
 	return a->subject < b->subject ? -1 : a->subject > b->subject;
