@@ -14,11 +14,14 @@ const struct lab_claim *const lab_claims[] = {
         &lab_claim_time_wait_costs_less_memory,
         &lab_claim_time_wait_holds_descriptors,
         &lab_claim_close_wait_holds_descriptors,
+        &lab_claim_tuple_blocked_for_its_pair_only,
         &lab_claim_conntrack_full_drops_new,
         &lab_claim_conntrack_full_is_logged,
         &lab_claim_conntrack_old_names_work,
         &lab_claim_conntrack_fills_before_ports,
         &lab_claim_conntrack_outlives_time_wait,
+        &lab_claim_bind_takes_ports_from_all,
         &lab_claim_snat_fails_before_full,
         NULL,
 };
+/* clang-format on */
