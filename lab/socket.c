@@ -11,6 +11,10 @@
 
 #include "base/array.h"
 
+#ifndef IP_LOCAL_PORT_RANGE /* Linux 6.3 */
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
 struct lab_addr lab_addr(const char *text, uint16_t port)
 {
 	struct lab_addr a = {0};
@@ -103,6 +107,8 @@ static int set_options(int fd, int family, const struct lab_how *how)
 		r = set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 	if (r == 0 && family == AF_INET6)
 		r = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, !!(options & LAB_V6ONLY));
+	if (r == 0 && how->ports)
+		r = set_flag(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)how->ports);
 	struct linger linger = {.l_onoff = 1};
 	if (r == 0 && options & LAB_LINGER_ZERO &&
 	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
@@ -174,6 +180,15 @@ int lab_accept(int listener, int timeout_ms)
 		return timeout_ms ? -ETIMEDOUT : -EAGAIN;
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+unsigned lab_drain(int listener)
+{
+	for (unsigned n = 0;; n++) {
+		_cleanup_(lp_close_fd) int fd = lab_accept(listener, 0);
+		if (fd < 0)
+			return n;
+	}
 }
 
 int lab_hold(struct lab_fds *fds, int fd)

@@ -51,7 +51,14 @@ struct lab_how {
 	const struct lab_addr *from; /* bind() to it; NULL: none. Port 0: the kernel chooses */
 	unsigned options;            /* LAB_REUSEADDR … */
 	int timeout_ms;              /* 0: LAB_TIMEOUT_MS */
+	uint32_t ports;              /* IP_LOCAL_PORT_RANGE: lab_ports(); 0: not set */
 };
+
+/* A range for how->ports. Linux 6.3; older ones refuse to make such a socket: -ENOPROTOOPT. */
+static inline uint32_t lab_ports(uint16_t low, uint16_t high)
+{
+	return (uint32_t)high << 16 | low;
+}
 
 /* A socket bound to how->from and left so. A descriptor (the caller's), or a negative errno. */
 int lab_bound(const struct lab_how *how);
@@ -67,6 +74,8 @@ int lab_connect(const struct lab_how *how, const struct lab_addr *to);
 
 /* Takes a connection from a listener. timeout_ms 0: only one that waits already (-EAGAIN). */
 int lab_accept(int listener, int timeout_ms);
+/* Takes all connections that wait, and closes them. How many. */
+unsigned lab_drain(int listener);
 
 /* ---- many --------------------------------------------------------------------------------------
  */

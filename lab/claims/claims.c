@@ -15,6 +15,8 @@ const struct lab_claim *const lab_claims[] = {
         &lab_claim_time_wait_holds_descriptors,
         &lab_claim_close_wait_holds_descriptors,
         &lab_claim_tuple_blocked_for_its_pair_only,
+        &lab_claim_server_refuses_at_64k_per_client,
+        &lab_claim_server_answers_with_rst,
         &lab_claim_conntrack_full_drops_new,
         &lab_claim_conntrack_full_is_logged,
         &lab_claim_conntrack_old_names_work,
@@ -22,6 +24,7 @@ const struct lab_claim *const lab_claims[] = {
         &lab_claim_conntrack_outlives_time_wait,
         &lab_claim_bind_takes_ports_from_all,
         &lab_claim_snat_fails_before_full,
+        &lab_claim_backlog_holds_one_more,
         NULL,
 };
 /* clang-format on */
