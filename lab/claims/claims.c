@@ -17,6 +17,7 @@ const struct lab_claim *const lab_claims[] = {
         &lab_claim_tuple_blocked_for_its_pair_only,
         &lab_claim_server_refuses_at_64k_per_client,
         &lab_claim_server_answers_with_rst,
+        &lab_claim_time_wait_count_slows_the_stack,
         &lab_claim_port_search_cliff,
         &lab_claim_port_range_option_removes_cliff,
         &lab_claim_conntrack_full_drops_new,

@@ -17,6 +17,7 @@ extern const struct lab_claim lab_claim_close_wait_holds_descriptors;
 extern const struct lab_claim lab_claim_tuple_blocked_for_its_pair_only;
 extern const struct lab_claim lab_claim_server_refuses_at_64k_per_client;
 extern const struct lab_claim lab_claim_server_answers_with_rst;
+extern const struct lab_claim lab_claim_time_wait_count_slows_the_stack;
 extern const struct lab_claim lab_claim_port_search_cliff;
 extern const struct lab_claim lab_claim_port_range_option_removes_cliff;
 extern const struct lab_claim lab_claim_conntrack_full_drops_new;
