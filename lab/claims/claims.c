@@ -30,6 +30,7 @@ const struct lab_claim *const lab_claims[] = {
         &lab_claim_linger_zero_skips_time_wait,
         &lab_claim_bind_takes_ports_from_all,
         &lab_claim_snat_fails_before_full,
+        &lab_claim_destroy_frees_time_wait,
         &lab_claim_backlog_holds_one_more,
         NULL,
 };

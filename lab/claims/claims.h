@@ -30,4 +30,5 @@ extern const struct lab_claim lab_claim_tw_buckets_cut_short;
 extern const struct lab_claim lab_claim_linger_zero_skips_time_wait;
 extern const struct lab_claim lab_claim_bind_takes_ports_from_all;
 extern const struct lab_claim lab_claim_snat_fails_before_full;
+extern const struct lab_claim lab_claim_destroy_frees_time_wait;
 extern const struct lab_claim lab_claim_backlog_holds_one_more;
