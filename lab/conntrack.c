@@ -131,15 +131,15 @@ static int dump_stats(struct mnl_socket *nl, struct lab_conntrack_stats *stats)
 	_Alignas(8) char buf[LAB_NETLINK_BUFFER];
 	struct nlmsghdr *request = put_header(buf, IPCTNL_MSG_CT_GET_STATS_CPU, NLM_F_DUMP);
 	if (mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
-		return -errno;
+		return lp_errno();
 	int r = MNL_CB_OK;
 	while (r > MNL_CB_STOP) {
 		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
 		if (n < 0)
-			return -errno;
+			return lp_errno();
 		r = mnl_cb_run(buf, (size_t)n, 0, mnl_socket_get_portid(nl), add_stats, stats);
 	}
-	return r < 0 ? -errno : 0;
+	return r < 0 ? lp_errno() : 0;
 }
 
 int lab_conntrack_stats(const struct lab_ns *ns, struct lab_conntrack_stats *ret,
@@ -212,7 +212,7 @@ static int take_answers(struct mnl_socket *nl, uint32_t last)
 		_Alignas(8) char buf[LAB_NETLINK_BUFFER];
 		ssize_t got = mnl_socket_recvfrom(nl, buf, sizeof(buf));
 		if (got < 0)
-			return -errno;
+			return lp_errno();
 		int left = (int)got;
 		for (const struct nlmsghdr *answer = (void *)buf; mnl_nlmsg_ok(answer, left);
 		     answer = mnl_nlmsg_next(answer, &left)) {
@@ -242,7 +242,7 @@ static int send_batch(struct mnl_socket *nl, const struct lab_conntrack_fill *fi
 	}
 	*ret = n;
 	if (mnl_socket_sendto(nl, buf, length) < 0)
-		return -errno;
+		return lp_errno();
 	return take_answers(nl, n);
 }
 

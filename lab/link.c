@@ -227,7 +227,7 @@ static int wait_local_route(struct mnl_socket *events, const struct lp_address *
 			return -ETIMEDOUT;
 		ssize_t n = mnl_socket_recvfrom(events, buf, sizeof(buf));
 		if (n < 0)
-			return -errno;
+			return lp_errno();
 		(void)mnl_cb_run(buf, (size_t)n, 0, 0, read_route, &awaited);
 	}
 	return 0;

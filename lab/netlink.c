@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/error.h"
+
 struct mnl_socket *lab_netlink_open(int bus, unsigned groups)
 {
 	struct mnl_socket *nl = mnl_socket_open2(bus, SOCK_CLOEXEC);
@@ -20,14 +22,14 @@ int lab_netlink_talk(struct mnl_socket *nl, struct nlmsghdr *request, mnl_cb_t c
 	request->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
 	request->nlmsg_seq++;
 	if (mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
-		return -errno;
+		return lp_errno();
 	int r = MNL_CB_OK;
 	while (r > MNL_CB_STOP) {
 		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
 		if (n < 0)
-			return -errno;
+			return lp_errno();
 		r = mnl_cb_run(buf, (size_t)n, request->nlmsg_seq, mnl_socket_get_portid(nl), cb,
 		               data);
 	}
-	return r < 0 ? -errno : 0;
+	return r < 0 ? lp_errno() : 0;
 }

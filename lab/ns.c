@@ -57,9 +57,9 @@ int lab_enter(const struct lab_ns *ns)
 		return LAB_STAYED;
 	_cleanup_(lp_close_fd) int home = open(self_path, O_RDONLY | O_CLOEXEC);
 	if (home < 0)
-		return -errno;
+		return lp_errno();
 	if (setns(ns->fd, CLONE_NEWNET) < 0)
-		return -errno;
+		return lp_errno();
 	return lp_take_fd(home);
 }
 

@@ -18,7 +18,7 @@ int lab_tcp_state(int fd)
 	struct tcp_info info;
 	socklen_t length = sizeof(info);
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
-		return -errno;
+		return lp_errno();
 	return info.tcpi_state;
 }
 
@@ -55,7 +55,7 @@ int lab_wait_eof(int fd, int timeout_ms)
 		if (n > 0)
 			continue;
 		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
+			return lp_errno();
 		int64_t left = (deadline - lp_clock_ns()) / 1000000;
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
 		if (left <= 0 || poll(&wait, 1, (int)left) == 0)
@@ -96,15 +96,15 @@ static int ask_state(struct mnl_socket *nl, const struct lab_addr *local,
 	put_address(remote, req->id.idiag_dst);
 	req->id.idiag_cookie[0] = req->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 	if (mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
-		return -errno;
+		return lp_errno();
 	int state = -ENOENT, r = MNL_CB_OK;
 	while (r > MNL_CB_STOP) {
 		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
 		if (n < 0)
-			return -errno;
+			return lp_errno();
 		r = mnl_cb_run(buf, (size_t)n, 0, mnl_socket_get_portid(nl), read_state, &state);
 	}
-	return r < 0 ? -errno : state;
+	return r < 0 ? lp_errno() : state;
 }
 
 int lab_tuple_state(const struct lab_ns *ns, const struct lab_addr *local,
@@ -115,7 +115,7 @@ int lab_tuple_state(const struct lab_ns *ns, const struct lab_addr *local,
 		return home;
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 	if (!nl)
-		return -errno;
+		return lp_errno();
 	int r = -EIO;
 	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) == 0)
 		r = ask_state(nl, local, remote);
@@ -137,7 +137,7 @@ int lab_time_wait_count(const struct lab_ns *ns)
 {
 	_cleanup_(lp_close_file) FILE *file = open_net(ns, "/proc/thread-self/net/sockstat");
 	if (!file)
-		return -errno;
+		return lp_errno();
 	char line[256];
 	int n;
 	while (fgets(line, sizeof(line), file))
@@ -175,7 +175,7 @@ int64_t lab_counter(const struct lab_ns *ns, const char *group, const char *name
 	for (size_t i = 0; i < 2 && n == -ENOENT; i++) {
 		_cleanup_(lp_close_file) FILE *file = open_net(ns, files[i]);
 		if (!file)
-			return -errno;
+			return lp_errno();
 		n = counter_in(file, group, name);
 	}
 	return n;

@@ -63,7 +63,7 @@ int lab_steady_start(struct lab_steady *steady)
 	atomic_store(&steady->stop, false);
 	steady->tell_fd = eventfd(0, EFD_CLOEXEC);
 	if (steady->tell_fd < 0)
-		return -errno;
+		return lp_errno();
 	int r = pthread_create(&steady->thread, NULL, run, steady);
 	if (r != 0) {
 		(void)close(steady->tell_fd);
@@ -77,7 +77,7 @@ int lab_steady_told(const struct lab_steady *steady)
 {
 	struct pollfd wait = {.fd = steady->tell_fd, .events = POLLIN};
 	int ready = poll(&wait, 1, (int)(steady->seconds * 1000) + 1000);
-	return ready < 0 ? -errno : ready == 0 ? -ETIMEDOUT : 0;
+	return ready < 0 ? lp_errno() : ready == 0 ? -ETIMEDOUT : 0;
 }
 
 void lab_steady_wait(struct lab_steady *steady)

@@ -39,7 +39,7 @@ static int close_in_order(int *first, int *second)
 	close_fd(first);
 	int r = lab_wait_eof(*second, LAB_TIMEOUT_MS);
 	if (r == 0 && shutdown(*second, SHUT_WR) < 0)
-		r = -errno;
+		r = lp_errno();
 	if (r == 0)
 		r = lab_wait_tcp_state(*second, TCP_CLOSE, LAB_TIMEOUT_MS);
 	close_fd(second);
@@ -51,7 +51,7 @@ static int close_reset(struct lab_pair *pair)
 	struct linger linger = {.l_onoff = 1};
 	int r = 0;
 	if (setsockopt(pair->client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
-		r = -errno;
+		r = lp_errno();
 	close_fd(&pair->client);
 	if (r == 0) {
 		r = lab_wait_eof(pair->server, LAB_TIMEOUT_MS);
@@ -67,7 +67,7 @@ static int set_deaf(int fd, bool deaf)
 	struct sock_fprog program = {.len = 1, .filter = drop};
 	int r = deaf ? setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program))
 	             : setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
-	return r < 0 ? -errno : 0;
+	return r < 0 ? lp_errno() : 0;
 }
 
 /* The server hears nothing while both send their FIN. The client's FIN comes again 0.2 s later. */
@@ -75,9 +75,9 @@ static int begin_together(const struct lab_pair *pair)
 {
 	int r = set_deaf(pair->server, true);
 	if (r == 0 && shutdown(pair->client, SHUT_WR) < 0)
-		r = -errno;
+		r = lp_errno();
 	if (r == 0 && shutdown(pair->server, SHUT_WR) < 0)
-		r = -errno;
+		r = lp_errno();
 	if (r == 0)
 		r = lab_wait_tcp_state(pair->client, TCP_CLOSING, LAB_TIMEOUT_MS);
 	if (r == 0)
@@ -147,12 +147,12 @@ int lab_pairs_close(struct lab_pair *pairs, size_t n, enum lab_end end)
 int lab_pair_half_close(const struct lab_pair *pair)
 {
 	if (shutdown(pair->client, SHUT_WR) < 0)
-		return -errno;
+		return lp_errno();
 	int r = lab_wait_eof(pair->server, LAB_TIMEOUT_MS);
 	/* The server's ACK of the FIN need not wait for data to go with it. */
 	if (r == 0 &&
 	    setsockopt(pair->server, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int)) < 0)
-		r = -errno;
+		r = lp_errno();
 	if (r == 0)
 		r = lab_wait_tcp_state(pair->client, TCP_FIN_WAIT2, LAB_TIMEOUT_MS);
 	return r;

@@ -31,7 +31,7 @@ int lab_child_start(struct lab_child *child, int (*work)(void *data, int say), v
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
+		return lp_errno();
 	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -68,7 +68,7 @@ int lab_child_wait(struct lab_child *child)
 		return -ECHILD;
 	while (waitpid(child->pid, &status, 0) < 0)
 		if (errno != EINTR)
-			return -errno;
+			return lp_errno();
 	child->pid = -1;
 	lp_close_fd(&child->said);
 	child->said = -1;
@@ -88,7 +88,7 @@ int lab_spawn(struct lab_child *child, const char *const argv[])
 	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid < 0)
-		return -errno;
+		return lp_errno();
 	if (pid == 0) {
 		die_with(parent);
 		int null = open("/dev/null", O_RDWR);
@@ -162,11 +162,11 @@ int lab_run(const char *const argv[], int timeout_ms, struct lab_output *out,
 	if (!out->text || (errors && !errors->text))
 		return -ENOMEM;
 	if (pipe2(to_out, O_CLOEXEC) < 0)
-		return -errno;
+		return lp_errno();
 	_cleanup_(lp_close_fd) int from_out = to_out[0];
 	if (errors && pipe2(to_errors, O_CLOEXEC) < 0) {
 		(void)close(to_out[1]);
-		return -errno;
+		return lp_errno();
 	}
 	_cleanup_(lp_close_fd) int from_errors = to_errors[0];
 	pid_t parent = getpid();
@@ -191,8 +191,8 @@ int lab_run(const char *const argv[], int timeout_ms, struct lab_output *out,
 int lab_become(uid_t uid, gid_t gid)
 {
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-		return -errno;
+		return lp_errno();
 	if (prctl(PR_SET_DUMPABLE, 1) < 0)
-		return -errno;
+		return lp_errno();
 	return 0;
 }

@@ -132,7 +132,7 @@ static int start(struct proving *p, struct run *run)
 	int ends[2];
 	pid_t self = getpid();
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
+		return lp_errno();
 	(void)fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -227,7 +227,7 @@ static int wait_for_some(struct proving *p)
 			events[n++] = (struct pollfd){.fd = p->runs[i].fd, .events = POLLIN};
 		}
 	if (poll(events, n, LOOK_EVERY_MS) < 0 && errno != EINTR)
-		return -errno;
+		return lp_errno();
 	for (nfds_t i = 0; i < n; i++)
 		look_after(p, of[i], &events[i]);
 	return 0;

@@ -14,7 +14,7 @@ static const char *word(const json_t *object, const char *key)
 
 static int written(FILE *out)
 {
-	return ferror(out) || fflush(out) == EOF ? (errno ? -errno : -EIO) : 0;
+	return ferror(out) || fflush(out) == EOF ? lp_errno() : 0;
 }
 
 static const char *colour_of(const char *verdict)

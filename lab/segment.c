@@ -34,13 +34,13 @@ static int make_dumb(const struct lab_ns *ns, unsigned char mac[6])
 		return home;
 	_cleanup_(lp_close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -errno;
+		return lp_errno();
 	struct ifreq request = {.ifr_name = LAB_WIRE_LINK};
 	if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
-		return -errno;
+		return lp_errno();
 	request.ifr_flags |= IFF_NOARP;
 	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0 || ioctl(fd, SIOCGIFHWADDR, &request) < 0)
-		return -errno;
+		return lp_errno();
 	memcpy(mac, request.ifr_hwaddr.sa_data, 6);
 	return 0;
 }
@@ -52,14 +52,14 @@ static int open_packets(const struct lab_ns *far, const char *name, int *ret_lin
 		return home;
 	_cleanup_(lp_close_fd) int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -errno;
+		return lp_errno();
 	struct sockaddr_ll at = {
 	        .sll_family = AF_PACKET,
 	        .sll_protocol = htons(ETH_P_ALL),
 	        .sll_ifindex = (int)if_nametoindex(name),
 	};
 	if (!at.sll_ifindex || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
-		return -errno;
+		return lp_errno();
 	*ret_link = at.sll_ifindex;
 	return lp_take_fd(fd);
 }
@@ -202,7 +202,7 @@ int lab_wire_send(const struct lab_wire *wire, const struct lab_segment *segment
 	};
 	memcpy(to.sll_addr, wire->mac, sizeof(wire->mac));
 	ssize_t n = sendto(wire->fd, packet, size, 0, (struct sockaddr *)&to, sizeof(to));
-	return n < 0 ? -errno : 0;
+	return n < 0 ? lp_errno() : 0;
 }
 
 /* ---- from bytes -------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ static int receive(const struct lab_wire *wire, struct lab_segment *ret)
 	ssize_t n = recvfrom(wire->fd, packet, sizeof(packet), MSG_DONTWAIT,
 	                     (struct sockaddr *)&from, &length);
 	if (n < 0)
-		return -errno;
+		return lp_errno();
 	*ret = (struct lab_segment){0};
 	if (from.sll_pkttype == PACKET_OUTGOING)
 		return -EAGAIN;

@@ -22,7 +22,7 @@ struct lab_server {
 static int watch(const struct lab_server *server, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-	return epoll_ctl(server->poll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(server->poll, EPOLL_CTL_ADD, fd, &event) < 0 ? lp_errno() : 0;
 }
 
 static void forget(struct lab_server *server, int fd)
@@ -117,7 +117,7 @@ static int server_open(struct lab_server *server, const struct lab_how *how, int
 	server->stop = eventfd(0, EFD_CLOEXEC);
 	server->poll = epoll_create1(EPOLL_CLOEXEC);
 	if (server->stop < 0 || server->poll < 0)
-		return -errno;
+		return lp_errno();
 	int r = watch(server, server->listener);
 	if (r == 0)
 		r = watch(server, server->stop);

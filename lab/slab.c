@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/error.h"
 
 static const char *const wanted[] = {
         "TCP", "tw_sock_TCP", "tcp_bind_bucket", "tcp_bind2_bucket", "sock_inode_cache",
@@ -56,7 +57,7 @@ static int find_caches(struct lab_slab *slab)
 {
 	_cleanup_(lp_close_file) FILE *file = fopen("/proc/slabinfo", "re");
 	if (!file)
-		return -errno;
+		return lp_errno();
 	char line[512], name[LAB_SLAB_NAME];
 	int64_t bytes;
 	while (slab->n < LAB_SLAB_CACHES && fgets(line, sizeof(line), file))
@@ -80,7 +81,7 @@ static int64_t bytes_of_caches(const struct lab_slab *slab)
 {
 	_cleanup_(lp_close_file) FILE *file = fopen("/proc/slabinfo", "re");
 	if (!file)
-		return -errno;
+		return lp_errno();
 	char line[512], name[LAB_SLAB_NAME];
 	int64_t bytes, sum = 0;
 	while (fgets(line, sizeof(line), file)) {
@@ -96,7 +97,7 @@ static int64_t bytes_of_all(void)
 {
 	_cleanup_(lp_close_file) FILE *file = fopen("/proc/meminfo", "re");
 	if (!file)
-		return -errno;
+		return lp_errno();
 	char line[256];
 	long long kib;
 	while (fgets(line, sizeof(line), file))

@@ -91,7 +91,7 @@ static int timeout_of(const struct lab_how *how)
 
 static int set_flag(int fd, int level, int option, int value)
 {
-	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? lp_errno() : 0;
 }
 
 static int set_options(int fd, int family, const struct lab_how *how)
@@ -112,12 +112,12 @@ static int set_options(int fd, int family, const struct lab_how *how)
 	struct linger linger = {.l_onoff = 1};
 	if (r == 0 && options & LAB_LINGER_ZERO &&
 	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
-		r = -errno;
+		r = lp_errno();
 	int ms = timeout_of(how);
 	struct timeval timeout = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 	/* SO_SNDTIMEO bounds a blocking connect() too. */
 	if (r == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
-		r = -errno;
+		r = lp_errno();
 	return r;
 }
 
@@ -132,12 +132,12 @@ static int open_socket(const struct lab_how *how, int family)
 		type |= SOCK_NONBLOCK;
 	_cleanup_(lp_close_fd) int fd = socket(family, type, 0);
 	if (fd < 0)
-		return -errno;
+		return lp_errno();
 	int r = set_options(fd, family, how);
 	if (r < 0)
 		return r;
 	if (how->from && bind(fd, &how->from->any, how->from->length) < 0)
-		return -errno;
+		return lp_errno();
 	return lp_take_fd(fd);
 }
 
@@ -152,7 +152,7 @@ int lab_listen(const struct lab_how *how, int backlog)
 	if (fd < 0)
 		return fd;
 	if (listen(fd, backlog) < 0)
-		return -errno;
+		return lp_errno();
 	return lp_take_fd(fd);
 }
 
@@ -163,7 +163,7 @@ int lab_connect(const struct lab_how *how, const struct lab_addr *to)
 		return fd;
 	if (connect(fd, &to->any, to->length) < 0) {
 		if (errno != EINPROGRESS)
-			return -errno;
+			return lp_errno();
 		if (!(how->options & LAB_NONBLOCK))
 			return -ETIMEDOUT; /* SO_SNDTIMEO ran out */
 	}
@@ -175,11 +175,11 @@ int lab_accept(int listener, int timeout_ms)
 	struct pollfd wait = {.fd = listener, .events = POLLIN};
 	int ready = poll(&wait, 1, timeout_ms);
 	if (ready < 0)
-		return -errno;
+		return lp_errno();
 	if (ready == 0)
 		return timeout_ms ? -ETIMEDOUT : -EAGAIN;
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? lp_errno() : fd;
 }
 
 unsigned lab_drain(int listener)

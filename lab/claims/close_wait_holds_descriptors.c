@@ -56,10 +56,10 @@ static int run(struct lab_trial *trial)
 
 	struct rlimit before, few = {DESCRIPTORS, DESCRIPTORS};
 	if (getrlimit(RLIMIT_NOFILE, &before) < 0)
-		return -errno;
+		return lp_errno();
 	few.rlim_max = before.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
-		return -errno;
+		return lp_errno();
 	_cleanup_(lab_fds_done) struct lab_fds held = {0};
 	struct lab_count done =
 	        leave_open(&how, &to, listener, lab_turned(trial, "server-closes"), &held);

@@ -15,7 +15,7 @@ static int count_descriptors(void)
 {
 	_cleanup_(lp_close_dir) DIR *dir = opendir("/proc/self/fd");
 	if (!dir)
-		return -errno;
+		return lp_errno();
 	int n = -1;
 	for (const struct dirent *entry; (entry = readdir(dir));)
 		n += entry->d_name[0] != '.';
@@ -36,7 +36,7 @@ static int run(struct lab_trial *trial)
 	struct lab_addr to = lab_addr_local(listener);
 	struct rlimit few = {DESCRIPTORS, DESCRIPTORS};
 	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
-		return -errno;
+		return lp_errno();
 
 	int before = count_descriptors();
 	how.from = NULL;

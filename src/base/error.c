@@ -4,13 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int lp_fail(struct lp_error *err, int code, const char *format, ...)
+void lp_say(struct lp_error *err, const char *format, ...)
 {
-	if (err) {
-		va_list args;
-		va_start(args, format);
-		(void)vsnprintf(err->text, sizeof(err->text), format, args);
-		va_end(args);
-	}
-	return -code;
+	if (!err)
+		return;
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(err->text, sizeof(err->text), format, args);
+	va_end(args);
 }

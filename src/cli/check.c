@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
 
@@ -125,7 +126,7 @@ static int print_line(enum verdict verdict, struct line *line)
 	(void)printf("LASTPORT %s - %s%s%s\n", names[verdict], line->text, figures ? " |" : "",
 	             line->figures);
 	errno = 0;
-	int r = fflush(stdout) == 0 ? 0 : errno ? -errno : -EIO;
+	int r = fflush(stdout) == 0 ? 0 : lp_errno();
 	int status = write_status(r);
 	return status ? status : (int)verdict;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "cli/command.h"
 
 const struct command commands[] = {
@@ -66,7 +67,7 @@ static void flush_at_exit(void)
 	errno = 0;
 	if (fflush(stdout) == 0)
 		return;
-	int status = write_status(errno ? -errno : -EIO);
+	int status = write_status(lp_errno());
 	if (status)
 		_exit(status);
 }

@@ -98,7 +98,7 @@ static int write_json(json_t *document)
 {
 	int r = document && json_dumpf(document, stdout, JSON_COMPACT) == 0 ? 0 : -EIO;
 	if (r == 0 && (putchar('\n') == EOF || fflush(stdout) == EOF))
-		r = errno ? -errno : -EIO;
+		r = lp_errno();
 	json_decref(document);
 	return write_status(r);
 }

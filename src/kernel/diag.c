@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "snapshot/snapshot.h"
 
 enum {
@@ -27,12 +28,12 @@ int lp_diag_open(void)
 	_cleanup_(lp_close_fd) int fd =
 	        socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd < 0)
-		return -errno;
+		return lp_errno();
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	struct timeval patience = {.tv_sec = ANSWER_TIMEOUT_S};
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
 	    connect(fd, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
-		return -errno;
+		return lp_errno();
 	return lp_take_fd(fd);
 }
 
@@ -50,7 +51,7 @@ static int send_request(int fd, uint32_t states, uint32_t sequence)
 	do
 		sent = send(fd, header, header->nlmsg_len, 0);
 	while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : 0;
+	return sent < 0 ? lp_errno() : 0;
 }
 
 static int find_v6only(const struct nlattr *attribute, void *context)
@@ -174,7 +175,7 @@ static ssize_t receive(int fd, void *buffer, struct lp_diag_result *result)
 		if (errno == ENOBUFS)
 			result->lost = true;
 		else if (errno != EINTR)
-			return -errno;
+			return lp_errno();
 		if (result->lost)
 			return -ENOBUFS;
 	}

@@ -59,13 +59,13 @@ int lp_fd_each(int dir, uint64_t from, int (*visit)(void *data, int dir, uint64_
 		return 0; /* no descriptor is numbered so high */
 	_cleanup_(lp_close_fd) int fd = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return lp_errno();
 	if (from > 0 && lseek(fd, (off_t)from + DOTS, SEEK_SET) < 0)
-		return -errno;
+		return lp_errno();
 	for (;;) {
 		ssize_t n = getdents64(fd, buf, sizeof(buf));
 		if (n <= 0)
-			return n < 0 ? -errno : 0;
+			return n < 0 ? lp_errno() : 0;
 		int r = visit_entries(buf, (size_t)n, fd, visit, data);
 		if (r != 0)
 			return r;

@@ -9,7 +9,7 @@
 static int open_dir(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? lp_errno() : fd;
 }
 
 int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err)

@@ -54,7 +54,7 @@ static int enter(struct look *look, const struct lp_netns_place *place)
 {
 	if (place->own) {
 		if (look->away && setns(look->own, CLONE_NEWNET) < 0)
-			return -errno;
+			return lp_errno();
 		look->away = false;
 		return 0;
 	}
@@ -62,7 +62,7 @@ static int enter(struct look *look, const struct lp_netns_place *place)
 	if (fd < 0)
 		return fd;
 	if (setns(fd, CLONE_NEWNET) < 0)
-		return -errno;
+		return lp_errno();
 	look->away = true;
 	return 0;
 }

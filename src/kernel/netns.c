@@ -66,7 +66,7 @@ static int open_way(int dir, const char *path, const struct lp_netns_place *plac
 	/* what stands there by now may be anything: not to be waited for */
 	_cleanup_(lp_close_fd) int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return errno == ESRCH || errno == ENXIO ? -ENOENT : -errno;
+		return errno == ESRCH || errno == ENXIO ? -ENOENT : lp_errno();
 	return is_place(fd, place) ? lp_take_fd(fd) : -ENOENT;
 }
 

@@ -166,9 +166,9 @@ static int open_task(const struct pass *pass, const char *base, pid_t pid, struc
 	(void)snprintf(task.base, sizeof(task.base), "%s", base);
 	task.dir = openat(pass->kernel->proc, base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (task.dir < 0)
-		return -errno;
+		return lp_errno();
 	if (fstatat(task.dir, "fd", &st, 0) < 0) {
-		int r = -errno;
+		int r = lp_errno();
 		(void)close(task.dir);
 		return r;
 	}
@@ -188,7 +188,7 @@ static int open_dir(int at, const char *path, DIR **ret)
 	_cleanup_(lp_close_fd) int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir)
-		return -errno;
+		return lp_errno();
 	lp_take_fd(fd);
 	*ret = dir;
 	return 0;
@@ -328,5 +328,5 @@ int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
 		if (r < 0)
 			return r;
 	}
-	return errno ? -errno : report(&pass);
+	return errno ? lp_errno() : report(&pass);
 }

@@ -12,7 +12,7 @@
 static int open_text(int dir, const char *path)
 {
 	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? lp_errno() : fd;
 }
 
 /* From the start to the end, -EFBIG when buf gets full. */
@@ -24,7 +24,7 @@ static ssize_t read_all(int fd, char *buf, size_t size)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return lp_errno();
 		if (n == 0)
 			break;
 		length += (size_t)n;

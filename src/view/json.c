@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/utf8.h"
 #include "view/style.h"
 
@@ -234,7 +235,7 @@ static int put_object(FILE *out, json_t *taken, size_t flags)
 	errno = 0;
 	if (json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS) | flags) == 0)
 		return 0;
-	return errno ? -errno : -EIO;
+	return lp_errno();
 }
 
 int lp_view_json(const struct lp_report *report, FILE *out)
@@ -252,6 +253,6 @@ int lp_view_json(const struct lp_report *report, FILE *out)
 	if (r == 0)
 		r = lp_put(out, "]}\n");
 	if (r == 0 && fflush(out) != 0)
-		r = errno ? -errno : -EIO;
+		r = lp_errno();
 	return r;
 }

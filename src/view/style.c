@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/error.h"
+
 /* What is used by less than a percent is told of in a row only where little else is. */
 enum { ROWS_AT_LEAST = 3, WORTH_A_ROW = 100 };
 
@@ -172,7 +174,7 @@ int lp_put(FILE *out, const char *format, ...)
 	va_end(args);
 	if (r >= 0)
 		return 0;
-	return errno ? -errno : -EIO;
+	return lp_errno();
 }
 
 /* Bytes of text that fit in `room` columns, up to a space; a longer word goes whole. */

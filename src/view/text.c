@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/error.h"
 #include "view/style.h"
 
 static void took_text(int64_t us, char buf[LP_CELL])
@@ -95,7 +96,7 @@ static int write_all(const struct lp_style *style, FILE *out)
 	if (r == 0)
 		r = lp_notes_write(style, out);
 	if (r == 0 && fflush(out) != 0)
-		r = errno ? -errno : -EIO;
+		r = lp_errno();
 	return r;
 }
 
