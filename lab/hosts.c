@@ -16,28 +16,35 @@ static int listen_at(struct lab_trial *trial, const struct lab_ns *ns, const str
 	return fd < 0 ? lp_fail(lab_error(trial), -fd, "listen: %s", strerror(-fd)) : fd;
 }
 
-int lab_hosts_make(struct lab_trial *trial, const char *ports, struct lab_hosts *ret)
+static int make(struct lab_trial *trial, const char *ports, struct lab_hosts *h)
 {
 	struct lp_error *err = lab_error(trial);
-	_cleanup_(lab_hosts_done) struct lab_hosts h = LAB_HOSTS_NONE;
-	h.to = lab_addr("10.8.0.2", PORT);
-	int r = lab_trial_ns(trial, &h.client);
+	int r = lab_trial_ns(trial, &h->client);
 	if (r == 0)
-		r = lab_trial_ns(trial, &h.server);
+		r = lab_trial_ns(trial, &h->server);
 	if (r == 0)
-		r = lab_veth(&h.client, LAB_CLIENT_LINK, &h.server, LAB_SERVER_LINK, err);
+		r = lab_veth(&h->client, LAB_CLIENT_LINK, &h->server, LAB_SERVER_LINK, err);
 	if (r == 0)
-		r = lab_address(&h.client, LAB_CLIENT_LINK, "10.8.0.1/24", err);
+		r = lab_address(&h->client, LAB_CLIENT_LINK, "10.8.0.1/24", err);
 	if (r == 0)
-		r = lab_address(&h.server, LAB_SERVER_LINK, "10.8.0.2/24", err);
+		r = lab_address(&h->server, LAB_SERVER_LINK, "10.8.0.2/24", err);
 	if (r == 0 && ports)
-		r = lab_sysctl(&h.client, err, "ipv4/ip_local_port_range", "%s", ports);
+		r = lab_sysctl(&h->client, err, "ipv4/ip_local_port_range", "%s", ports);
 	if (r == 0)
-		r = h.listener = listen_at(trial, &h.server, &h.to);
-	if (r < 0)
+		r = h->listener = listen_at(trial, &h->server, &h->to);
+	return r < 0 ? r : 0;
+}
+
+int lab_hosts_make(struct lab_trial *trial, const char *ports, struct lab_hosts *ret)
+{
+	struct lab_hosts hosts = LAB_HOSTS_NONE;
+	hosts.to = lab_addr("10.8.0.2", PORT);
+	int r = make(trial, ports, &hosts);
+	if (r < 0) {
+		lab_hosts_done(&hosts);
 		return r;
-	*ret = h;
-	h = LAB_HOSTS_NONE;
+	}
+	*ret = hosts;
 	return 0;
 }
 

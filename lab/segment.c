@@ -64,27 +64,37 @@ static int open_packets(const struct lab_ns *far, const char *name, int *ret_lin
 	return lp_take_fd(fd);
 }
 
-int lab_wire_open(const struct lab_ns *ns, const char *network, struct lab_wire *ret,
-                  struct lp_error *err)
+static int lay(const struct lab_ns *ns, const char *network, struct lab_wire *wire,
+               struct lp_error *err)
 {
 	static const char far_link[] = "far";
-	_cleanup_(lab_wire_done) struct lab_wire wire = LAB_WIRE_NONE;
-	int r = lab_ns_make(&wire.far, err);
+	int r = lab_ns_make(&wire->far, err);
 	if (r == 0)
-		r = lab_veth(ns, LAB_WIRE_LINK, &wire.far, far_link, err);
+		r = lab_veth(ns, LAB_WIRE_LINK, &wire->far, far_link, err);
 	if (r < 0)
 		return r;
-	r = make_dumb(ns, wire.mac);
+	r = make_dumb(ns, wire->mac);
 	if (r < 0)
 		return lp_fail(err, -r, LAB_WIRE_LINK ": %s", strerror(-r));
 	r = lab_address(ns, LAB_WIRE_LINK, network, err);
 	if (r < 0)
 		return r;
-	wire.fd = open_packets(&wire.far, far_link, &wire.link);
-	if (wire.fd < 0)
-		return lp_fail(err, -wire.fd, "packet socket: %s", strerror(-wire.fd));
+	wire->fd = open_packets(&wire->far, far_link, &wire->link);
+	if (wire->fd < 0)
+		return lp_fail(err, -wire->fd, "packet socket: %s", strerror(-wire->fd));
+	return 0;
+}
+
+int lab_wire_open(const struct lab_ns *ns, const char *network, struct lab_wire *ret,
+                  struct lp_error *err)
+{
+	struct lab_wire wire = LAB_WIRE_NONE;
+	int r = lay(ns, network, &wire, err);
+	if (r < 0) {
+		lab_wire_done(&wire);
+		return r;
+	}
 	*ret = wire;
-	wire = LAB_WIRE_NONE;
 	return 0;
 }
 
@@ -300,7 +310,6 @@ static int receive(const struct lab_wire *wire, struct lab_segment *ret)
 	                     (struct sockaddr *)&from, &length);
 	if (n < 0)
 		return lp_errno();
-	*ret = (struct lab_segment){0};
 	if (from.sll_pkttype == PACKET_OUTGOING)
 		return -EAGAIN;
 	bool taken = from.sll_protocol == htons(ETH_P_IP)     ? take_ip4(packet, (size_t)n, ret)
@@ -326,7 +335,7 @@ int lab_wire_wait(const struct lab_wire *wire, const struct lab_wanted *wanted, 
 {
 	int64_t deadline = lp_clock_ns() + timeout_ms * INT64_C(1000000);
 	for (;;) {
-		struct lab_segment s;
+		struct lab_segment s = {0};
 		int r = receive(wire, &s);
 		if (r == 0 && same_place(wanted->from, &s.from) && same_place(wanted->to, &s.to) &&
 		    (s.flags & wanted->mask) == wanted->flags) {
@@ -392,7 +401,7 @@ int lab_talk_wait(struct lab_talk *talk, uint8_t mask, uint8_t flags, int timeou
                   struct lab_segment *ret)
 {
 	struct lab_wanted wanted = {&talk->other, &talk->self, mask, flags};
-	struct lab_segment s;
+	struct lab_segment s = {0};
 	int r = lab_wire_wait(talk->wire, &wanted, timeout_ms, &s);
 	if (r < 0)
 		return r;
@@ -405,7 +414,7 @@ int lab_talk_wait(struct lab_talk *talk, uint8_t mask, uint8_t flags, int timeou
 int lab_talk_accept(struct lab_talk *talk)
 {
 	struct lab_wanted wanted = {NULL, &talk->self, TH_SYN | TH_ACK | TH_RST, TH_SYN};
-	struct lab_segment s;
+	struct lab_segment s = {0};
 	int r = lab_wire_wait(talk->wire, &wanted, LAB_TIMEOUT_MS, &s);
 	if (r < 0)
 		return r;
@@ -420,7 +429,7 @@ int lab_talk_accept(struct lab_talk *talk)
 
 int lab_talk_connect(struct lab_talk *talk)
 {
-	struct lab_segment s;
+	struct lab_segment s = {0};
 	int r = lab_talk_send(talk, TH_SYN, NULL, 0);
 	if (r == 0)
 		r = lab_talk_wait(talk, TH_ACK, TH_ACK, LAB_TIMEOUT_MS, &s);

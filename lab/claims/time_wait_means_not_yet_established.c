@@ -36,7 +36,7 @@ static int be_begun(const struct lab_wire *wire, const struct lab_addr *here,
                     const struct lab_addr *far)
 {
 	struct lab_talk talk = {.wire = wire, .self = *far, .other = *here};
-	for (uint16_t i = 0; i < EACH; i++) {
+	for (unsigned i = 0; i < EACH; i++) {
 		lab_addr_set_port(&talk.self, (uint16_t)(20000 + i));
 		int r = lab_talk_send(&talk, TH_SYN, NULL, 0);
 		if (r == 0)
