@@ -17,7 +17,6 @@ enum {
 	WANTED = sizeof(wanted) / sizeof(*wanted),
 	AGREE_BYTES = 65536,
 	LOOK_EVERY_MS = 50,
-	LOOKS = 20,
 };
 
 /* What a cache of this name really is: its own, or the one that it was merged with. */
@@ -111,14 +110,14 @@ int64_t lab_slab_bytes(const struct lab_slab *slab)
 	return slab->exact ? bytes_of_caches(slab) : bytes_of_all();
 }
 
-int64_t lab_slab_settled(const struct lab_slab *slab)
+int64_t lab_slab_settled(const struct lab_slab *slab, int timeout_ms)
 {
+	int64_t deadline = lp_clock_ns() + timeout_ms * INT64_C(1000000);
 	int64_t before, now = lab_slab_bytes(slab);
-	int looks = 0;
 	do {
 		before = now;
 		lp_clock_sleep_ms(LOOK_EVERY_MS);
 		now = lab_slab_bytes(slab);
-	} while (now >= 0 && ++looks < LOOKS && llabs(now - before) > AGREE_BYTES);
+	} while (now >= 0 && llabs(now - before) > AGREE_BYTES && lp_clock_ns() < deadline);
 	return now;
 }

@@ -29,7 +29,7 @@ int lab_slab_find(struct lab_slab *ret);
 int64_t lab_slab_bytes(const struct lab_slab *slab);
 
 /*
- * The same, once the kernel has freed what was closed before: when two looks 50 ms apart agree to
- * 64 kB, or after a second.
+ * The same, once the kernel has freed what was closed before and others make no sockets by the
+ * thousand: when two looks 50 ms apart agree to 64 kB, or after the timeout all the same.
  */
-int64_t lab_slab_settled(const struct lab_slab *slab);
+int64_t lab_slab_settled(const struct lab_slab *slab, int timeout_ms);

@@ -9,7 +9,14 @@
 #include "lab/lab.h"
 #include "lab/slab.h"
 
-enum { ROUNDS = 5, TIME_WAITS = 3000, CONNECTIONS = 500, BY_MEMINFO = 2 };
+enum {
+	ROUNDS = 5,
+	TIME_WAITS = 3000,
+	CONNECTIONS = 500,
+	BY_MEMINFO = 2,
+	QUIET_MS = 3000, /* for others to have made their sockets */
+	FREED_MS = 1000, /* for the kernel to free ours */
+};
 
 /* What a round made. It stays until the last one is over: freeing it would be measured too. */
 struct round {
@@ -57,12 +64,12 @@ static int measure(struct lab_trial *trial, const struct lab_slab *slab, unsigne
 
 	bool left_open = lab_turned(trial, "left-open");
 	unsigned times = slab->exact || left_open ? 1 : BY_MEMINFO;
-	int64_t start = lab_slab_settled(slab);
+	int64_t start = lab_slab_settled(slab, QUIET_MS);
 	struct lab_count ended =
 	        left_open ? hold(&how, &to, listener, times * CONNECTIONS, &round->held)
 	                  : lab_open_and_end(&how, &to, listener, LAB_CLIENT_FIRST,
 	                                     times * TIME_WAITS);
-	int64_t middle = lab_slab_settled(slab);
+	int64_t middle = lab_slab_settled(slab, FREED_MS);
 	struct lab_count open = hold(&how, &to, listener, times * CONNECTIONS, &round->held);
 	int64_t end = lab_slab_bytes(slab);
 
