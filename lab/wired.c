@@ -8,22 +8,31 @@ enum { SERVER_PORT = 80 };
 #define SERVER "10.9.0.1"
 #define CLIENT "10.9.0.2"
 
-int lab_wired_make(struct lab_trial *trial, int backlog, struct lab_wired *ret)
+static int set_up(struct lab_trial *trial, int backlog, struct lab_wired *wired)
 {
-	_cleanup_(lab_wired_done) struct lab_wired wired = LAB_WIRED_NONE;
-	int r = lab_trial_ns(trial, &wired.ns);
+	int r = lab_trial_ns(trial, &wired->ns);
 	if (r == 0)
-		r = lab_wire_open(&wired.ns, SERVER "/24", &wired.wire, lab_error(trial));
+		r = lab_wire_open(&wired->ns, SERVER "/24", &wired->wire, lab_error(trial));
 	if (r < 0)
 		return r;
-	wired.server = lab_addr(SERVER, SERVER_PORT);
-	struct lab_how how = {.ns = &wired.ns, .from = &wired.server};
-	wired.listener = lab_listen(&how, backlog);
-	if (wired.listener < 0)
-		return lp_fail(lab_error(trial), -wired.listener, "listen: %s",
-		               strerror(-wired.listener));
+	wired->server = lab_addr(SERVER, SERVER_PORT);
+	struct lab_how how = {.ns = &wired->ns, .from = &wired->server};
+	wired->listener = lab_listen(&how, backlog);
+	if (wired->listener < 0)
+		return lp_fail(lab_error(trial), -wired->listener, "listen: %s",
+		               strerror(-wired->listener));
+	return 0;
+}
+
+int lab_wired_make(struct lab_trial *trial, int backlog, struct lab_wired *ret)
+{
+	struct lab_wired wired = LAB_WIRED_NONE;
+	int r = set_up(trial, backlog, &wired);
+	if (r < 0) {
+		lab_wired_done(&wired);
+		return r;
+	}
 	*ret = wired;
-	wired = LAB_WIRED_NONE;
 	return 0;
 }
 

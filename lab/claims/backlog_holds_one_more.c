@@ -42,7 +42,7 @@ static int fill_by_syns(const struct lab_wired *w, unsigned *ret, const char **a
 	struct lab_talk talks[MOST];
 	prepare(w, CLIENT_PORT, talks);
 	for (unsigned i = 0; i < MOST; i++) {
-		struct lab_segment heard;
+		struct lab_segment heard = {0};
 		int r = lab_talk_send(&talks[i], TH_SYN, NULL, 0);
 		if (r == 0)
 			r = lab_talk_wait(&talks[i], 0, 0, SILENCE_MS, &heard);
@@ -82,7 +82,7 @@ static int overflow_by_ack(const struct lab_wired *w, unsigned room, const char 
 		r = lab_talk_send(&talks[i], TH_ACK, NULL, 0);
 	if (r < 0)
 		return r;
-	struct lab_segment heard;
+	struct lab_segment heard = {0};
 	r = lab_talk_wait(&talks[room], TH_SYN, 0, SILENCE_MS, &heard);
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;

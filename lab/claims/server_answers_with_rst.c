@@ -44,7 +44,7 @@ static int meet(const struct lab_wired *w, const struct meeting *m, uint16_t por
 	r = lab_talk_send(&talk, TH_SYN, NULL, 0);
 	if (r < 0)
 		return r;
-	struct lab_segment answer;
+	struct lab_segment answer = {0};
 	r = lab_talk_wait(&talk, 0, 0, ANSWER_MS, &answer);
 	*ret = lab_wired_heard(r, &answer);
 	return r == -ETIMEDOUT ? 0 : r;
@@ -54,7 +54,7 @@ static int run(struct lab_trial *trial)
 {
 	_cleanup_(lab_wired_done) struct lab_wired w = LAB_WIRED_NONE;
 	bool half = lab_turned(trial, "half-closed");
-	const char *answers[MEETINGS];
+	const char *answers[MEETINGS] = {"", "", "", ""};
 	unsigned resets = 0;
 	int r = lab_wired_make(trial, 16, &w);
 	for (unsigned i = 0; r == 0 && i < MEETINGS; i++) {

@@ -30,7 +30,7 @@ static int try_again(struct lab_talk *talk)
 {
 	struct lab_talk first = *talk;
 	for (int tries = 0; tries < 2; tries++) {
-		struct lab_segment answer;
+		struct lab_segment answer = {0};
 		*talk = first;
 		int r = lab_talk_send(talk, TH_SYN, NULL, 0);
 		if (r == 0)

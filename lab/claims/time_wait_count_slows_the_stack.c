@@ -54,7 +54,7 @@ static int cost_now(const struct experiment *x, double *ret_us)
 	struct lab_count done =
 	        lab_connect_costs(&how, &fresh, x->listener, LAB_RESET, SAMPLES, us);
 	if (done.n < SAMPLES)
-		return -done.error;
+		return done.error ? -done.error : -EPROTO;
 	*ret_us = lab_median(us, SAMPLES);
 	return 0;
 }
@@ -76,7 +76,7 @@ static int fill(const struct experiment *x)
 
 static int measure(struct lab_trial *trial, struct experiment *x)
 {
-	double before, after;
+	double before = 0, after = 0;
 	int r = set_up(trial, x);
 	if (r == 0)
 		r = cost_now(x, &before);
