@@ -39,11 +39,8 @@ int lp_number_list(const char *text, uint64_t max, uint64_t *ret, unsigned n)
 	if (n > sizeof(found) / sizeof(found[0]))
 		return -EINVAL;
 	for (unsigned i = 0; i < n; i++) {
-		const char *start = text;
 		while (*text == ' ' || *text == '\t')
 			text++;
-		if (i > 0 && text == start)
-			return -EINVAL;
 		int r = lp_number_parse(&text, max, &found[i]);
 		if (r < 0)
 			return r;
