@@ -142,6 +142,24 @@ static void one_with_a_name(void **state)
 	assert_int_equal(lp_netns_place_open(&world->kernel, place), -ENOENT);
 }
 
+/* What was listed by its name is not mistaken for what has the name by now. */
+static void one_whose_name_went_to_another(void **state)
+{
+	const struct world *world = *state;
+	struct lp_error err = {0};
+	_cleanup_(lab_ns_done) struct lab_ns old = LAB_NS_NONE, new = LAB_NS_NONE;
+	assert_ok(lab_ns_make(&old, &err), err);
+	assert_ok(lab_ns_make(&new, &err), err);
+	assert_ok(lab_ns_name(&world->mounts, &old, "green", &err), err);
+	_cleanup_(found_done) struct found found = search(world);
+	check_entered(&found, old.inode);
+	assert_int_equal(umount2("/run/netns/green", MNT_DETACH), 0);
+	assert_int_equal(unlink("/run/netns/green"), 0);
+	assert_ok(lab_ns_name(&world->mounts, &new, "green", &err), err);
+	assert_int_equal(lp_netns_place_open(&world->kernel, place_of(&found, old.inode)), -ENOENT);
+	(void)umount2("/run/netns/green", MNT_DETACH);
+}
+
 static void another_kind_of_namespace_with_a_name_is_none(void **state)
 {
 	const struct world *world = *state;
@@ -188,7 +206,7 @@ static int live_there(void *data, int say)
 	lab_child_ready(say);
 }
 
-static void one_with_processes_in_it(void **state)
+static void check_processes(const struct world *world, bool last_ends)
 {
 	struct lp_error err = {0};
 	struct lab_ns ns = LAB_NS_NONE;
@@ -199,14 +217,21 @@ static void one_with_processes_in_it(void **state)
 	must(lab_child_start(&b, live_there, &in));
 	uint64_t inode = ns.inode;
 	lab_ns_done(&ns);
-	_cleanup_(found_done) struct found found = search(*state);
+	_cleanup_(found_done) struct found found = search(world);
 	const struct lp_netns_place *place = check_entered(&found, inode);
 	assert_int_equal(place->pid + place->last_pid, a.pid + b.pid);
 	/* one of them ends after it was listed: the other still leads there; then neither does */
-	lab_child_stop(&a);
+	struct lab_child *first = place->pid == a.pid ? &a : &b, *last = first == &a ? &b : &a;
+	lab_child_stop(last_ends ? last : first);
 	check_entered(&found, inode);
-	lab_child_stop(&b);
+	lab_child_stop(last_ends ? first : last);
 	assert_int_equal(lp_netns_place_open(found.kernel, place), -ENOENT);
+}
+
+static void one_with_processes_in_it(void **state)
+{
+	check_processes(*state, false);
+	check_processes(*state, true);
 }
 
 static void one_held_by_a_descriptor_only(void **state)
@@ -226,13 +251,18 @@ static void one_held_by_a_descriptor_only(void **state)
 	assert_string_equal(place->path, path);
 }
 
+static bool open_many(uint64_t n)
+{
+	while (n-- > 0)
+		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+			return false;
+	return true;
+}
+
 /* So many descriptors are not searched while they are counted, but after. */
 static int hold_among_many(void *data, int say)
 {
-	for (int i = 0; i < 2 * LP_SCAN_FEW; i++)
-		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
-			return 3;
-	return live_there(data, say);
+	return open_many(2 * LP_SCAN_FEW) ? live_there(data, say) : 3;
 }
 
 static void one_held_among_many_descriptors(void **state)
@@ -247,6 +277,62 @@ static void one_held_among_many_descriptors(void **state)
 	lab_ns_done(&ns);
 	_cleanup_(found_done) struct found found = search(*state);
 	check_entered(&found, inode);
+	const struct lp_netns_scan *scan = found.list.scan;
+	uint64_t few = scan->descriptors;
+	for (size_t i = 0; i < scan->n_holders; i++) {
+		assert_true(scan->holders[i].open > LP_SCAN_FEW);
+		few -= scan->holders[i].open;
+	}
+	/* everybody else has a few, and they are counted as well */
+	assert_true(few > found.snapshot->n_processes - scan->n_holders);
+}
+
+/* Sizes of processes that the search has just not enough left for, if it goes through in order. */
+struct crowd {
+	uint64_t big, middle;
+	const struct lab_ns *ns;
+};
+
+static int be_big(void *data, int say)
+{
+	const struct crowd *crowd = data;
+	if (!open_many(crowd->big))
+		return 1;
+	lab_child_ready(say);
+}
+
+static int be_middle(void *data, int say)
+{
+	const struct crowd *crowd = data;
+	struct in_ns in = {.ns = crowd->ns, .hold = true};
+	return open_many(crowd->middle) ? live_there(&in, say) : 1;
+}
+
+static void too_many_descriptors_are_a_gap_and_the_smaller_are_searched(void **state)
+{
+	enum { MOST = 64 };
+	struct lp_error err = {0};
+	struct lab_ns ns = LAB_NS_NONE;
+	_cleanup_(lab_child_stop) struct lab_child middle = LAB_CHILD_NONE;
+	struct lab_child bigs[MOST];
+	uint64_t limit = lab_raise_descriptors();
+	uint64_t big = (limit < 40000 ? limit : 40000) - 300;
+	uint64_t n = LP_SCAN_DESCRIPTORS / big + 1;
+	assert_true(n <= MOST);
+	struct crowd crowd = {big, LP_SCAN_DESCRIPTORS - (n - 1) * big + 10, &ns};
+	for (uint64_t i = 0; i < n; i++)
+		must(lab_child_start(&bigs[i], be_big, &crowd));
+	assert_ok(lab_ns_make(&ns, &err), err); /* the big ones do not inherit it */
+	must(lab_child_start(&middle, be_middle, &crowd));
+	uint64_t inode = ns.inode;
+	lab_ns_done(&ns);
+	_cleanup_(found_done) struct found found = search(*state);
+	for (uint64_t i = 0; i < n; i++)
+		lab_child_stop(&bigs[i]);
+	check_entered(&found, inode);
+	assert_int_equal(found.snapshot->n_gaps, 1);
+	assert_non_null(strstr(found.snapshot->gaps[0].why, "not looked at"));
+	assert_true(found.list.scan->descriptors <= LP_SCAN_DESCRIPTORS);
 }
 
 struct thread_in_ns {
@@ -403,6 +489,28 @@ static void an_ordinary_user_sees_the_own_one_and_is_told(void **state)
 	assert_int_equal(lab_child_wait(&child), 0);
 }
 
+static int look_without_proc(void *data, int say)
+{
+	struct lp_kernel kernel;
+	struct lp_error err = {0};
+	(void)data;
+	(void)say;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+		return 1;
+	if (lp_kernel_open(&kernel, &err) != -ENOENT || kernel.proc != -1)
+		return 2;
+	return strstr(err.text, "/proc is not mounted") ? 0 : 3;
+}
+
+static void without_proc_nothing_works_and_it_says_so(void **state)
+{
+	struct lab_child child = LAB_CHILD_NONE;
+	(void)state;
+	must(lab_child_start(&child, look_without_proc, NULL));
+	assert_int_equal(lab_child_wait(&child), 0);
+}
+
 /* In a pid namespace of its own, whose /proc hides others' processes. */
 static int look_through_hidepid(void *data, int say)
 {
@@ -484,17 +592,20 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(the_own_one_is_first),
 	        cmocka_unit_test(the_host_has_its_name_wherever_one_looks_from),
 	        cmocka_unit_test(one_with_a_name),
+	        cmocka_unit_test(one_whose_name_went_to_another),
 	        cmocka_unit_test(another_kind_of_namespace_with_a_name_is_none),
 	        cmocka_unit_test(one_mounted_elsewhere),
 	        cmocka_unit_test(one_with_processes_in_it),
 	        cmocka_unit_test(one_held_by_a_descriptor_only),
 	        cmocka_unit_test(one_held_among_many_descriptors),
+	        cmocka_unit_test(too_many_descriptors_are_a_gap_and_the_smaller_are_searched),
 	        cmocka_unit_test(one_with_a_thread_in_it),
 	        cmocka_unit_test(one_kept_in_every_way_is_found_once),
 	        cmocka_unit_test(many_need_no_descriptors),
 	        cmocka_unit_test(processes_that_come_and_go_are_no_gap),
 	        cmocka_unit_test(an_ordinary_user_sees_the_own_one_and_is_told),
 	        cmocka_unit_test(hidden_processes_are_told_of),
+	        cmocka_unit_test(without_proc_nothing_works_and_it_says_so),
 	};
 	const struct CMUnitTest timing[] = {cmocka_unit_test(the_search_is_linear_in_processes)};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
