@@ -8,8 +8,8 @@ bool lp_array_grow(void *items, size_t *room, size_t n, size_t size)
 	void **base = items;
 	if (n < *room)
 		return true;
-	size_t more = *room ? *room * 2 : 16;
-	void *grown = reallocarray(*base, more, size);
+	size_t more = *room ? *room * 2 : 16, bytes;
+	void *grown = __builtin_mul_overflow(more, size, &bytes) ? NULL : realloc(*base, bytes);
 	if (!grown)
 		return false;
 	*base = grown;

@@ -234,20 +234,19 @@ static int report_others(const struct lp_netns_list *list, struct lp_snapshot *s
 	                       others, plural(others));
 }
 
-static int report(struct lp_netns_list *list, struct lp_snapshot *snapshot)
+static int report(const struct lp_kernel *kernel, struct lp_netns_list *list,
+                  struct lp_snapshot *snapshot)
 {
 	struct lp_netns_scan *scan = list->scan;
 	size_t unreached = 0;
 	int r = 0;
 	if (!scan->enter)
 		return report_others(list, snapshot);
-	for (size_t i = 0; i < scan->n_unreached; i++)
-		unreached += !lp_inode_map_has(&scan->namespaces, scan->unreached[i], scan->device);
-	if (unreached)
-		r = lp_snapshot_gap(
-		        snapshot, "namespaces", 0,
-		        "%zu mount%s of network namespaces not reachable: covered or gone",
-		        unreached, plural(unreached));
+	r = lp_netns_scan_unreached(kernel, list, &unreached);
+	if (r >= 0 && unreached)
+		r = lp_snapshot_gap(snapshot, "namespaces", 0,
+		                    "%zu mount%s of network namespaces not reachable: covered",
+		                    unreached, plural(unreached));
 	if (r >= 0 && scan->unreadable)
 		r = lp_snapshot_gap(snapshot, "namespaces", 0,
 		                    "%zu process%s whose network namespace may not be asked for",
@@ -276,5 +275,5 @@ int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snaps
 		r = lp_process_read(kernel, snapshot, list);
 	if (r == 0 && list->scan->enter)
 		r = lp_netns_scan_descriptors(kernel, snapshot, list);
-	return r < 0 ? r : report(list, snapshot);
+	return r < 0 ? r : report(kernel, list, snapshot);
 }

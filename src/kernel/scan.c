@@ -94,35 +94,43 @@ static int scan_threads(struct lp_netns_list *list, const struct lp_task *task, 
 
 /* ---- mounts ------------------------------------------------------------------------------- */
 
-static int add_unreached(struct lp_netns_scan *scan, uint64_t inode)
+/* One pass over the mounts that a task sees. */
+struct view {
+	const struct lp_kernel *kernel;
+	struct lp_netns_list *list;
+	const struct lp_task *task;
+};
+
+static int add_unreached(struct view *view, uint64_t inode)
 {
+	struct lp_netns_scan *scan = view->list->scan;
 	if (!lp_array_grow(&scan->unreached, &scan->room_unreached, scan->n_unreached,
 	                   sizeof(*scan->unreached)))
 		return -ENOMEM;
-	scan->unreached[scan->n_unreached++] = inode;
+	struct lp_unreached *unreached = &scan->unreached[scan->n_unreached++];
+	unreached->inode = inode;
+	memcpy(unreached->base, view->task->base, sizeof(unreached->base));
 	return 0;
 }
 
-static int scan_mount(const struct lp_kernel *kernel, struct lp_netns_list *list,
-                      const struct lp_task *task, char *line)
+static int scan_mount(void *data, const struct lp_mount *mount)
 {
-	struct lp_mount mount;
+	struct view *view = data;
+	struct lp_netns_list *list = view->list;
 	struct lp_netns_place *place;
 	uint64_t inode;
-	if (lp_mount_parse(line, &mount) < 0 || strcmp(mount.type, "nsfs") != 0 ||
-	    lp_netns_link_parse(mount.root, &inode) < 0)
-		return 0;
-	if (lp_inode_map_has(&list->scan->namespaces, inode, list->scan->device))
+	if (!lp_mount_is_netns(mount, &inode) ||
+	    lp_inode_map_has(&list->scan->namespaces, inode, list->scan->device))
 		return 0;
 	_cleanup_(lp_free_ptr) char *path = NULL;
-	if (asprintf(&path, "%s/root/%s", task->base, mount.point) < 0) {
+	if (asprintf(&path, "%s/root/%s", view->task->base, mount->point) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
 	struct stat st;
-	if (fstatat(kernel->proc, path, &st, AT_NO_AUTOMOUNT) < 0 || st.st_ino != inode ||
+	if (fstatat(view->kernel->proc, path, &st, AT_NO_AUTOMOUNT) < 0 || st.st_ino != inode ||
 	    st.st_dev != list->scan->device)
-		return add_unreached(list->scan, inode);
+		return add_unreached(view, inode);
 	int r = lp_netns_list_place(list, st.st_ino, st.st_dev, &place);
 	if (r > 0)
 		place->path = lp_take_ptr(path);
@@ -133,6 +141,7 @@ static int scan_mount(const struct lp_kernel *kernel, struct lp_netns_list *list
 static int scan_mounts(const struct lp_kernel *kernel, struct lp_netns_list *list,
                        const struct lp_task *task)
 {
+	struct view view = {kernel, list, task};
 	struct stat st;
 	size_t number;
 	if (fstatat(task->dir, "ns/mnt", &st, 0) < 0)
@@ -140,18 +149,50 @@ static int scan_mounts(const struct lp_kernel *kernel, struct lp_netns_list *lis
 	int r = lp_inode_map_add(&list->scan->mounts, st.st_ino, st.st_dev, &number);
 	if (r <= 0)
 		return r;
-	_cleanup_(lp_close_fd) int fd = openat(task->dir, "mountinfo", O_RDONLY | O_CLOEXEC);
-	_cleanup_(lp_close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
-	if (!file)
+	r = lp_mounts_each(task->dir, scan_mount, &view);
+	return r == -ENOMEM ? r : 0; /* else it is gone */
+}
+
+static int note_mount(void *data, const struct lp_mount *mount)
+{
+	uint64_t inode;
+	size_t number;
+	if (!lp_mount_is_netns(mount, &inode))
 		return 0;
-	lp_take_fd(fd);
-	_cleanup_(lp_free_ptr) char *line = NULL;
-	size_t room = 0;
-	while (getline(&line, &room, file) > 0) {
-		r = scan_mount(kernel, list, task, line);
+	return lp_inode_map_add(data, inode, 0, &number) < 0 ? -ENOMEM : 0;
+}
+
+/* What a task sees mounted by now. */
+static int read_mounted(const struct lp_kernel *kernel, const char *base, struct lp_inode_map *map)
+{
+	lp_inode_map_done(map);
+	_cleanup_(lp_close_fd) int dir =
+	        openat(kernel->proc, base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = dir < 0 ? 0 : lp_mounts_each(dir, note_mount, map);
+	return r == -ENOMEM ? r : 0;
+}
+
+int lp_netns_scan_unreached(const struct lp_kernel *kernel, const struct lp_netns_list *list,
+                            size_t *ret)
+{
+	const struct lp_netns_scan *scan = list->scan;
+	_cleanup_(lp_inode_map_done) struct lp_inode_map mounted = {0};
+	const char *base = "";
+	size_t n = 0;
+	for (size_t i = 0; i < scan->n_unreached; i++) {
+		const struct lp_unreached *unreached = &scan->unreached[i];
+		if (lp_inode_map_has(&scan->namespaces, unreached->inode, scan->device))
+			continue;
+		/* those of one task come one after the other */
+		int r = strcmp(base, unreached->base) != 0
+		                ? read_mounted(kernel, unreached->base, &mounted)
+		                : 0;
 		if (r < 0)
 			return r;
+		base = unreached->base;
+		n += lp_inode_map_has(&mounted, unreached->inode, 0);
 	}
+	*ret = n;
 	return 0;
 }
 

@@ -47,7 +47,10 @@ struct lp_netns_scan {
 		char base[48];
 	} * holders; /* who has descriptors */
 	size_t n_holders, room_holders;
-	uint64_t *unreached; /* inodes of namespaces whose mount could not be reached */
+	struct lp_unreached {
+		uint64_t inode;
+		char base[48];
+	} * unreached; /* namespaces that are mounted where nothing leads, and who sees the mount */
 	size_t n_unreached, room_unreached;
 };
 
@@ -65,6 +68,13 @@ int lp_netns_scan_descriptor(struct lp_netns_list *list, const char *base, int d
 /* Looks for them in the tasks that were not searched yet. 0 or -ENOMEM. */
 int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
                               struct lp_netns_list *list);
+
+/*
+ * How many namespaces were not found otherwise and are still mounted where nothing leads: those
+ * unmounted meanwhile are not missed. 0 or -ENOMEM.
+ */
+int lp_netns_scan_unreached(const struct lp_kernel *kernel, const struct lp_netns_list *list,
+                            size_t *ret);
 
 /*
  * The place of a namespace, made if new. 1: it is new, 0: it was known, -ENOMEM. *ret may move
@@ -101,6 +111,15 @@ struct lp_mount {
 };
 /* Takes a line apart in place. 0 or -EINVAL. */
 int lp_mount_parse(char *line, struct lp_mount *ret);
+
+/*
+ * Every mount of the "mountinfo" below dir, until visit returns other than 0. Returns that, or 0,
+ * or a negative errno. Lines that are no mounts are skipped.
+ */
+int lp_mounts_each(int dir, int (*visit)(void *data, const struct lp_mount *mount), void *data);
+
+/* Whether a network namespace is mounted there, and which. */
+bool lp_mount_is_netns(const struct lp_mount *mount, uint64_t *ret);
 
 /* ---- what the caller may see --------------------------------------------------------------- */
 
