@@ -448,15 +448,6 @@ static int churn(void *data, int say)
 	}
 }
 
-/* What others do on this machine meanwhile may be a gap of its own, but none of these. */
-static void check_no_gap(const struct found *found)
-{
-	assert_false(has_gap(found, "may not be asked"));
-	assert_false(has_gap(found, "not visible"));
-	assert_false(has_gap(found, "not reachable"));
-	assert_false(has_gap(found, "/proc/"));
-}
-
 static void processes_that_come_and_go_are_no_gap(void **state)
 {
 	enum { LOOKS = 200 };
@@ -465,7 +456,7 @@ static void processes_that_come_and_go_are_no_gap(void **state)
 	size_t seen = 0;
 	for (int i = 0; i < LOOKS; i++) {
 		_cleanup_(found_done) struct found found = search(*state);
-		check_no_gap(&found);
+		assert_int_equal(found.snapshot->n_gaps, 0);
 		for (size_t j = 1; j < found.list.n; j++) {
 			int fd = lp_netns_place_open(found.kernel, &found.list.items[j]);
 			assert_true(fd >= 0 || fd == -ENOENT);
@@ -505,7 +496,7 @@ static void mounts_that_come_and_go_are_no_gap(void **state)
 	must(lab_child_start(&child, churn_mounts, *state));
 	for (int i = 0; i < LOOKS; i++) {
 		_cleanup_(found_done) struct found found = search(*state);
-		check_no_gap(&found);
+		assert_int_equal(found.snapshot->n_gaps, 0);
 	}
 	lab_child_stop(&child);
 	for (int i = 0; i < 20; i++) {
@@ -638,14 +629,33 @@ static void the_search_is_linear_in_processes(void **state)
 		note("%d processes: %.1f ms", n, (double)took[i] / 1e6);
 	}
 	assert_true(took[1] < took[0] * 24); /* 8 if linear, 64 if quadratic */
-	assert_true(took[1] < INT64_C(300) * 1000000);
+	assert_true(took[1] < INT64_C(600) * 1000000);
 }
 
-int main(int argc, char **argv)
+/*
+ * Everything but the name of the host is looked for in a pid namespace with a /proc of its own:
+ * what else runs on this machine may have more descriptors than are searched.
+ */
+static int run_alone(int (*run)(void))
+{
+	int status;
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS) < 0)
+		return 1;
+	pid_t pid = fork();
+	if (pid > 0)
+		return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+		                                                            : 1;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (pid < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("proc", "/proc", "proc", 0, NULL) < 0)
+		_exit(1);
+	exit(run());
+}
+
+static int run_ways(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_own_one_is_first),
-	        cmocka_unit_test(the_host_has_its_name_wherever_one_looks_from),
 	        cmocka_unit_test(one_with_a_name),
 	        cmocka_unit_test(one_whose_name_went_to_another),
 	        cmocka_unit_test(another_kind_of_namespace_with_a_name_is_none),
@@ -663,9 +673,27 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(hidden_processes_are_told_of),
 	        cmocka_unit_test(without_proc_nothing_works_and_it_says_so),
 	};
-	const struct CMUnitTest timing[] = {cmocka_unit_test(the_search_is_linear_in_processes)};
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	if (argc > 1 && !strcmp(argv[1], "timing"))
-		return cmocka_run_group_tests(timing, make_world, unmake_world);
 	return cmocka_run_group_tests(tests, make_world, unmake_world);
+}
+
+static int run_host(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(the_host_has_its_name_wherever_one_looks_from)};
+	return cmocka_run_group_tests(tests, make_world, unmake_world);
+}
+
+static int run_timing(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(the_search_is_linear_in_processes)};
+	return cmocka_run_group_tests(tests, make_world, unmake_world);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "ways";
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	if (!strcmp(what, "host"))
+		return run_host();
+	return run_alone(!strcmp(what, "timing") ? run_timing : run_ways);
 }
