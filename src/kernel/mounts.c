@@ -78,7 +78,8 @@ int lp_mounts_each(int dir, int (*visit)(void *data, const struct lp_mount *moun
 
 bool lp_mount_is_netns(const struct lp_mount *mount, uint64_t *ret)
 {
-	return !strcmp(mount->type, "nsfs") && lp_netns_link_parse(mount->root, ret) == 0;
+	/* the root of any other mount begins with a slash */
+	return lp_netns_link_parse(mount->root, ret) == 0;
 }
 
 /* What follows "name=" among the options of a mount; NULL where it is not there. */

@@ -8,10 +8,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel/scan.h"
@@ -396,6 +394,24 @@ static void kernel_threads_are_told_by_their_flag(void **state)
 	assert_int_equal(stat.threads, 1);
 }
 
+/* That is no refusal: whoever gets it looks whether the process is still there. */
+static void the_namespace_of_a_process_that_is_gone_is_refused(void **state)
+{
+	(void)state;
+	unsigned none = 0;
+	char text[64];
+	_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
+	must(lab_child_start(&child, open_many, &none));
+	_cleanup_(lp_close_fd) int dir = must(open_process(child.pid));
+	_cleanup_(lp_close_fd) int link = openat(dir, "ns/net", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	assert_true(readlinkat(link, "", text, sizeof(text)) > 0);
+	lab_child_stop(&child);
+	assert_int_equal(readlinkat(link, "", text, sizeof(text)), -1);
+	assert_int_equal(errno, EACCES);
+	const struct lp_task task = {.dir = dir};
+	assert_false(lp_task_is_there(&task));
+}
+
 /* A merged slab is a link to the one that it shares: both have a size. */
 static void slabs_tell_their_size(void **state)
 {
@@ -488,6 +504,7 @@ int main(void)
 	        cmocka_unit_test(a_process_outlives_its_first_thread),
 	        cmocka_unit_test(the_links_of_task_count_threads),
 	        cmocka_unit_test(kernel_threads_are_told_by_their_flag),
+	        cmocka_unit_test(the_namespace_of_a_process_that_is_gone_is_refused),
 	        cmocka_unit_test(slabs_tell_their_size),
 	        cmocka_unit_test(without_an_address_there_is_no_ipv6),
 	        cmocka_unit_test(an_ordinary_user_sees_others_descriptors_counted),
