@@ -63,7 +63,7 @@ int lp_mounts_each(int dir, int (*visit)(void *data, const struct lp_mount *moun
 	_cleanup_(lp_close_fd) int fd = openat(dir, "mountinfo", O_RDONLY | O_CLOEXEC);
 	_cleanup_(lp_close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!file)
-		return -errno;
+		return lp_errno();
 	lp_take_fd(fd);
 	_cleanup_(lp_free_ptr) char *line = NULL;
 	size_t room = 0;

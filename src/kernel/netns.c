@@ -120,7 +120,7 @@ static int add_own(const struct lp_kernel *kernel, struct lp_netns_list *list)
 	if (fstatat(kernel->proc, "thread-self/ns/net", &st, 0) == 0)
 		list->scan->device = st.st_dev;
 	int r = lp_netns_list_place(list, st.st_ino, st.st_dev, &place);
-	if (r < 0)
+	if (r < 0 || !place)
 		return r;
 	place->own = true;
 	return 0;

@@ -183,15 +183,14 @@ static void close_task(struct lp_task *task)
 	lp_close_fd(&task->dir);
 }
 
-static int open_dir(int at, const char *path, DIR **ret)
+/* NULL with errno set. */
+static DIR *open_dir(int at, const char *path)
 {
 	_cleanup_(lp_close_fd) int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return lp_errno();
-	lp_take_fd(fd);
-	*ret = dir;
-	return 0;
+	if (dir)
+		lp_take_fd(fd);
+	return dir;
 }
 
 /* Where the first thread ended before the others, all that /proc/PID tells of is gone with it. */
@@ -199,10 +198,9 @@ static int open_living_thread(const struct pass *pass, pid_t pid, struct lp_task
 {
 	char base[sizeof(ret->base)];
 	(void)snprintf(base, sizeof(base), "%d/task", pid);
-	_cleanup_(lp_close_dir) DIR *dir = NULL;
-	int r = open_dir(pass->kernel->proc, base, &dir);
-	if (r < 0)
-		return r;
+	_cleanup_(lp_close_dir) DIR *dir = open_dir(pass->kernel->proc, base);
+	if (!dir)
+		return lp_errno();
 	const struct dirent *entry;
 	while ((entry = readdir(dir))) {
 		uint64_t tid;
@@ -312,10 +310,9 @@ int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
 	        .size_counts = lp_fd_size_counts(kernel),
 	        .own_pids = shows_own_pids(kernel),
 	};
-	_cleanup_(lp_close_dir) DIR *dir = NULL;
-	int r = open_dir(kernel->proc, ".", &dir);
-	if (r < 0)
-		return r;
+	_cleanup_(lp_close_dir) DIR *dir = open_dir(kernel->proc, ".");
+	if (!dir)
+		return lp_errno();
 	for (;;) {
 		errno = 0;
 		const struct dirent *entry = readdir(dir);
@@ -324,7 +321,7 @@ int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
 		uint64_t pid;
 		if (lp_number_whole(entry->d_name, INT32_MAX, &pid) < 0)
 			continue;
-		r = tolerate(&pass, entry->d_name, read_task(&pass, entry->d_name, (pid_t)pid));
+		int r = tolerate(&pass, entry->d_name, read_task(&pass, entry->d_name, (pid_t)pid));
 		if (r < 0)
 			return r;
 	}

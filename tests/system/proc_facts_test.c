@@ -179,14 +179,12 @@ static void sockstat_is_of_the_thread_and_alloc_of_the_machine(void **state)
 static uint64_t count_listed(int dir)
 {
 	uint64_t n = 0;
-	_cleanup_(lp_close_fd) int fd = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *listing = fdopendir(fd);
+	_cleanup_(lp_close_dir) DIR *listing =
+	        fdopendir(must(openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
 	assert_non_null(listing);
 	const struct dirent *entry;
 	while ((entry = readdir(listing)))
 		n += entry->d_name[0] != '.';
-	(void)closedir(listing);
-	fd = -1;
 	return n;
 }
 

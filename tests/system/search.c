@@ -68,7 +68,8 @@ const struct lp_netns_place *found_entered(const struct found *found, uint64_t i
 {
 	const struct lp_netns_place *place = found_place(found, inode);
 	assert_non_null(place);
-	struct lab_ns there = {.fd = must(lp_netns_place_open(found->kernel, place))};
+	int fd = must(lp_netns_place_open(found->kernel, place));
+	struct lab_ns there = {.fd = fd};
 	struct lab_ns now = LAB_NS_NONE;
 	struct lp_error err = {0};
 	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(&there));

@@ -34,8 +34,8 @@ struct in_ns {
 	const struct lab_ns *ns;
 	bool hold; /* by a descriptor only, 77 */
 };
-/* Lives in the namespace, or keeps a descriptor of it and nothing else. */
-int live_there(void *in_ns, int say);
+/* data is a struct in_ns. Lives in the namespace, or keeps a descriptor of it and nothing else. */
+int live_there(void *data, int say);
 
 /* Opens so many descriptors. */
 bool open_many(uint64_t n);

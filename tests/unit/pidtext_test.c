@@ -127,7 +127,7 @@ static int mount_of(const char *line, struct lp_mount *mount)
 {
 	static char copy[512];
 	assert_true(strlen(line) < sizeof(copy));
-	strcpy(copy, line);
+	memcpy(copy, line, strlen(line) + 1);
 	return lp_mount_parse(copy, mount);
 }
 

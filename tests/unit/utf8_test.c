@@ -6,7 +6,7 @@ static void cleans(const char *dirty, const char *clean)
 {
 	char text[64];
 	assert_true(strlen(dirty) < sizeof(text));
-	strcpy(text, dirty);
+	memcpy(text, dirty, strlen(dirty) + 1);
 	lp_utf8_clean(text);
 	assert_string_equal(text, clean);
 }
