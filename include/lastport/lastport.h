@@ -32,12 +32,12 @@ struct lastport_report;
 
 struct lastport_look_options {
 	size_t size;
-	const char *netns;   /* a name of /run/netns, an inode, "host", "self", or NULL or "all" */
-	const char *kind;    /* only this kind of limit, or NULL for all */
+	const char *netns;    /* a name of /run/netns, an inode, "host", "self", or NULL or "all" */
+	const char *kind;     /* only this kind of limit, or NULL for all */
 	uint32_t interval_ms; /* 0: one look; else a second one so much later, for growth */
 };
-#define LASTPORT_LOOK_OPTIONS_INIT \
-	{                          \
+#define LASTPORT_LOOK_OPTIONS_INIT                           \
+	{                                                    \
 		.size = sizeof(struct lastport_look_options) \
 	}
 
@@ -48,7 +48,7 @@ struct lastport_look_options {
  * What could not be read is no failure: lastport_report_complete() and the report's gaps say so.
  */
 LASTPORT_API int lastport_look(const struct lastport_look_options *options,
-			       struct lastport_report **ret, char *message, size_t message_size);
+                               struct lastport_report **ret, char *message, size_t message_size);
 LASTPORT_API void lastport_report_free(struct lastport_report *report);
 
 /* Whether everything asked for was read. */
@@ -65,22 +65,23 @@ enum lastport_known {
 	LASTPORT_KNOWN_NETNS = 1 << 4,
 };
 
-/* Strings live as long as the report. A figure whose bit is not in `known` is 0 and means nothing. */
+/* Strings live as long as the report. A figure whose bit is not in `known` is 0 and means nothing.
+ */
 struct lastport_limit {
 	size_t size;
-	unsigned known;	   /* bits of enum lastport_known */
-	const char *kind;  /* "local-ports" … */
-	uint64_t netns;	   /* inode of the namespace; not known for a limit of the machine */
+	unsigned known;         /* bits of enum lastport_known */
+	const char *kind;       /* "local-ports" … */
+	uint64_t netns;         /* inode of the namespace; not known for a limit of the machine */
 	const char *netns_name; /* or NULL */
 	uint64_t used, capacity, headroom, reusable;
-	uint32_t pressure; /* permyriad: 0 to 10000 */
-	bool exact;	   /* false: an estimate */
-	double rate;	   /* TIME_WAIT a second over the last 60 s */
-	double sustainable; /* 1/s that never fill it */
+	uint32_t pressure;     /* permyriad: 0 to 10000 */
+	bool exact;            /* false: an estimate */
+	double rate;           /* TIME_WAIT a second over the last 60 s */
+	double sustainable;    /* 1/s that never fill it */
 	double exhausted_in_s; /* seconds; INFINITY where it will not fill at this rate */
 };
-#define LASTPORT_LIMIT_INIT \
-	{                   \
+#define LASTPORT_LIMIT_INIT                           \
+	{                                             \
 		.size = sizeof(struct lastport_limit) \
 	}
 
@@ -88,10 +89,10 @@ LASTPORT_API size_t lastport_report_limits(const struct lastport_report *report)
 /* The limit at index, nearest to exhaustion first. -ERANGE when there is none, -EINVAL for a bad
  * size. */
 LASTPORT_API int lastport_report_limit(const struct lastport_report *report, size_t index,
-				       struct lastport_limit *ret);
+                                       struct lastport_limit *ret);
 /* What it is a limit of, for people: "10.0.0.5 → 10.1.2.3:443". As snprintf(). */
 LASTPORT_API int lastport_report_where(const struct lastport_report *report, size_t index,
-				       char *buf, size_t size);
+                                       char *buf, size_t size);
 
 /*
  * The pool that a connect() from this machine to address:port ("10.1.2.3:443", "[::1]:80") would
@@ -99,7 +100,7 @@ LASTPORT_API int lastport_report_where(const struct lastport_report *report, siz
  * of the new destination's pool of that family. -EINVAL: not an address and port. -ENOENT: none.
  */
 LASTPORT_API int lastport_report_find_destination(const struct lastport_report *report,
-						  const char *address_port, size_t *ret_index);
+                                                  const char *address_port, size_t *ret_index);
 
 /* The names of all kinds, by index; NULL past the last. */
 LASTPORT_API const char *lastport_kind_name(size_t index);
@@ -114,14 +115,14 @@ struct lastport_text_options {
 	bool unicode; /* UTF-8; else plain ASCII */
 	size_t rows;  /* at most so many limits; 0 for all */
 };
-#define LASTPORT_TEXT_OPTIONS_INIT \
-	{                          \
+#define LASTPORT_TEXT_OPTIONS_INIT                           \
+	{                                                    \
 		.size = sizeof(struct lastport_text_options) \
 	}
 
 /* For people. A negative errno when writing failed. */
 LASTPORT_API int lastport_write_text(const struct lastport_report *report,
-				     const struct lastport_text_options *options, FILE *out);
+                                     const struct lastport_text_options *options, FILE *out);
 
 #ifdef __cplusplus
 }

@@ -81,8 +81,8 @@ static double time_to_fill(const struct lp_flow *flow, double rate, double capac
 		return 0;
 	if (before + rate * stays < capacity)
 		return INFINITY; /* not even if nothing drained: so with most of many pools */
-	for (double t = 0; t < stays; t += step) {
-		double end = fmin(t + step, stays);
+	for (int i = 0; i * step < stays; i++) {
+		double t = i * step, end = fmin(t + step, stays);
 		double after = used_after(flow, rate, end);
 		if (after >= capacity)
 			return t + (end - t) * (capacity - before) / (after - before);

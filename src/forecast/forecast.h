@@ -27,8 +27,8 @@ struct lp_forecast lp_forecast_one(const struct lp_snapshot *snapshot,
                                    const struct lp_limit *limit);
 
 /*
- * Where one look says nothing of the rate: from the same limit seen `interval_s` before, by how much
- * `used` grew. Leaves what lp_forecast_one() knew alone.
+ * Where one look says nothing of the rate: from the same limit seen `interval_s` before, by how
+ * much `used` grew. Leaves what lp_forecast_one() knew alone.
  */
 void lp_forecast_growth(struct lp_forecast *forecast, const struct lp_limit *limit,
                         uint64_t used_before, double interval_s);
