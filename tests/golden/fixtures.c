@@ -119,14 +119,16 @@ static void add_queue(struct lp_report *report, size_t index, const char *local,
 	add(report, "accept-queue", index, waiting, backlog + 1)->listener = listener;
 }
 
-static void add_bind(struct lp_report *report, size_t index, const char *local, uint32_t taken,
-                     uint64_t capacity)
+static struct lp_limit *add_bind(struct lp_report *report, size_t index, const char *local,
+                                 uint32_t taken, uint64_t capacity)
 {
 	struct lp_netns *netns = netns_at(report, index);
 	assert(netns->n_binds < ROOM);
 	struct lp_bind_address *bind = &netns->binds[netns->n_binds++];
 	*bind = (struct lp_bind_address){.address = address(local), .taken = taken};
-	add(report, "bind-ports", index, taken, capacity)->bind = bind;
+	struct lp_limit *limit = add(report, "bind-ports", index, taken, capacity);
+	limit->bind = bind;
+	return limit;
 }
 
 static void add_memory(struct lp_report *report, uint64_t used, uint64_t capacity)
@@ -159,6 +161,7 @@ static void proxy(struct lp_report *report)
 	for (uint32_t i = 0; i < LP_DRAIN_POINTS; i++)
 		forecast->drain[i] = 28150 * (i + 1) / LP_DRAIN_POINTS;
 	add_bind(report, 0, "10.0.0.5", 25400, 28232);
+	add_bind(report, 0, "0.0.0.0", 25400, 28232)->echo = true;
 	add_pool(report, 0, LP_OPENED, "10.0.0.5", "10.1.2.9", 6379, 17220, 28232, 17000);
 	add_rates(report, 283.3, 290, 470.53, INFINITY);
 	add(report, "time-wait-buckets", 0, 59988, 131072);
@@ -280,7 +283,8 @@ static void sampled(struct lp_report *report)
 	for (size_t i = 0; i < 12; i++)
 		add_new(report, i, AF_INET, i < 6 ? 20000 + i : 28232);
 	for (uint64_t i = 0; i < 8; i++)
-		lp_snapshot_gap(report->snapshot, "sockets", 4026532000 + i, "not wholly read");
+		lp_snapshot_gap(report->snapshot, "sockets", 4026532000 + i,
+		                "not wholly read, \033[7m says \xc3\xa4");
 }
 
 const struct fixture fixtures[] = {
