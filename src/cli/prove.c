@@ -96,9 +96,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static int write_json(json_t *document)
 {
-	int r = document && json_dumpf(document, stdout, JSON_COMPACT) == 0 ? 0 : -EIO;
-	if (r == 0 && (putchar('\n') == EOF || fflush(stdout) == EOF))
-		r = lp_errno();
+	errno = 0;
+	bool written = document && json_dumpf(document, stdout, JSON_COMPACT) == 0 &&
+	               putchar('\n') != EOF && fflush(stdout) == 0;
+	int r = written ? 0 : lp_errno();
 	json_decref(document);
 	return write_status(r);
 }
