@@ -115,3 +115,13 @@ int lab_user_namespaces(struct lp_error *err)
 		return r;
 	return lab_link_up(NULL, "lo", err);
 }
+
+int lab_become_able(struct lp_error *err)
+{
+	struct lab_ns probe = LAB_NS_NONE;
+	if (lab_ns_make(&probe, NULL) == 0) {
+		lab_ns_done(&probe);
+		return 0;
+	}
+	return lab_user_namespaces(err);
+}

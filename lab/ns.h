@@ -91,3 +91,9 @@ int lab_ns_bind(const struct lab_mounts *mounts, const struct lab_ns *ns, const 
  * namespaces are not allowed, or inside a chroot.
  */
 int lab_user_namespaces(struct lp_error *err);
+
+/*
+ * Makes sure that this process, which must have one thread, can make namespaces: root can as it is,
+ * others by lab_user_namespaces(). 0, or a negative errno with err set.
+ */
+int lab_become_able(struct lp_error *err);

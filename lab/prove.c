@@ -60,20 +60,9 @@ static int missing_need(struct lab_trial *trial)
 	return 0;
 }
 
-/* Root makes namespaces as it is; others in a user namespace of their own. */
-static int become_able(struct lab_trial *trial)
-{
-	struct lab_ns probe = LAB_NS_NONE;
-	if (lab_ns_make(&probe, NULL) == 0) {
-		lab_ns_done(&probe);
-		return 0;
-	}
-	return lab_user_namespaces(&trial->err);
-}
-
 static void run_trial(struct lab_trial *trial)
 {
-	int r = become_able(trial);
+	int r = lab_become_able(&trial->err);
 	if (r == 0 && missing_need(trial))
 		return;
 	(void)lab_raise_descriptors();
