@@ -52,6 +52,17 @@ def compare(problems, what, has, wanted):
         problems.append(f"{what} has {name}, which is not there")
 
 
+def the_page_of_claims_has_every_claim(problems):
+    text = (SOURCE / "docs/claims.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| \[`([a-z0-9-]+)`\].*\| ([a-z-]+) \|$", text, re.M))
+    compare(problems, "docs/claims.md", set(rows), claims())
+    compare(problems, "the details of docs/claims.md", set(re.findall(r"^## (.*)$", text, re.M)),
+            claims())
+    for claim, verdict in sorted(rows.items()):
+        if verdict not in ("confirmed", "refuted", "depends"):
+            problems.append(f"docs/claims.md: {claim} is {verdict}: run it again")
+
+
 def pages_have_the_options_of_help(problems):
     for command in sorted(set(commands()) - {"help", "version"}):
         options = helped(command)
@@ -174,6 +185,7 @@ if __name__ == "__main__":
         pages_have_the_options_of_help,
         the_page_has_all_commands_and_kinds,
         the_page_has_all_fields_of_json,
+        the_page_of_claims_has_every_claim,
         the_librarys_page_has_all_functions,
         the_librarys_example_compiles,
         completion_has_the_options_of_help,
