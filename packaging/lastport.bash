@@ -41,7 +41,8 @@ _lastport_options()
 		printf '%s\n' --warn --critical --kind --netns --to --need --rate
 		;;
 	prove)
-		printf '%s\n' --list --json --markdown --expect --colour --color --width
+		printf '%s\n' --list --json --markdown --expect --provoke --for --colour --color \
+			--width
 		;;
 	esac
 	printf '%s\n' --help --usage --version

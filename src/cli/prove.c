@@ -10,13 +10,22 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "lab/prove.h"
+#include "lab/provoke.h"
 #include "lab/report.h"
 
-enum { MOST_CLAIMS = 128, NOT_ALL_RAN = 1, DIFFERENT = 2, NARROWEST = 40, WIDEST = 1000 };
+enum {
+	MOST_CLAIMS = 128,
+	NOT_ALL_RAN = 1,
+	DIFFERENT = 2,
+	NARROWEST = 40,
+	WIDEST = 1000,
+	LONGEST_S = 86400
+};
 
 struct prove_options {
 	bool list, json, markdown;
-	const char *expect;
+	const char *expect, *provoke;
+	double seconds; /* of provoking; 0: not told */
 	enum when colour;
 	unsigned width; /* 0: that of the output */
 	const struct lab_claim *claims[MOST_CLAIMS];
@@ -31,6 +40,11 @@ static const struct argp_option options[] = {
         {"markdown", KEY_MARKDOWN, NULL, 0, "the same as a table for documentation", 0},
         {"expect", 'e', "FILE", 0,
          "compare with an earlier run, saved with --json, and name each verdict that differs", 0},
+        {"provoke", 'p', "KIND", 0,
+         "instead of proving, use up a limit of this kind in a namespace of its own, so that "
+         "alerts and dashboards can be tried; 'list' lists the kinds",
+         0},
+        {"for", 'f', "SECONDS", 0, "how long to provoke: 60 unless told", 0},
         {"colour", KEY_COLOUR, "WHEN", 0, "'auto' (the default), 'always' or 'never'", 0},
         {"color", 0, NULL, OPTION_ALIAS, NULL, 0},
         {"width", 'w', "COLUMNS", 0, "columns to write for; else the terminal's", 0},
@@ -54,6 +68,11 @@ static void check_together(const struct prove_options *o, const struct argp_stat
 {
 	if (o->json + o->markdown > 1)
 		usage_error(state, "--json and --markdown: expected one of them");
+	if (o->provoke && (o->n || o->list || o->expect || o->json || o->markdown))
+		usage_error(state, "--provoke proves nothing: expected no claims and of options "
+		                   "--for at most");
+	if (o->seconds > 0 && !o->provoke)
+		usage_error(state, "--for is how long to provoke: expected --provoke with it");
 	if (o->list && (o->expect || o->markdown))
 		usage_error(state, "--list runs nothing: expected no --expect or --markdown");
 }
@@ -76,6 +95,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'e':
 		o->expect = arg;
+		return 0;
+	case 'p':
+		o->provoke = arg;
+		return 0;
+	case 'f':
+		o->seconds = option_real(state, "for", arg, "s", 1, LONGEST_S);
 		return 0;
 	case KEY_COLOUR:
 		o->colour = option_when(state, arg);
@@ -182,6 +207,25 @@ static int prove(struct prove_options *o, const json_t *saved)
 	return status;
 }
 
+static int list_provokers(void)
+{
+	for (const struct lab_provoker *p = lab_provokers; p->kind; p++)
+		(void)printf("%-18s %s\n", p->kind, p->description);
+	return write_status(fflush(stdout) == 0 ? 0 : lp_errno());
+}
+
+static int provoke(const struct prove_options *o)
+{
+	if (!strcmp(o->provoke, "list"))
+		return list_provokers();
+	struct lp_error err = {0};
+	int r = lab_provoke(o->provoke, o->seconds > 0 ? o->seconds : 60, stdout, &err);
+	if (r < 0)
+		return complain(r == -ENOTSUP ? EX_USAGE : EX_OSERR, "%s",
+		                *err.text ? err.text : strerror(-r));
+	return 0;
+}
+
 int prove_main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -197,6 +241,8 @@ int prove_main(int argc, char **argv)
 	struct prove_options o = {0};
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return EX_USAGE;
+	if (o.provoke)
+		return provoke(&o);
 	if (o.list)
 		return list(&o);
 	json_t *saved = NULL;

@@ -137,7 +137,8 @@ static int put_rate(const struct lp_style *style, FILE *out, const struct lp_lim
 		say(&sentence, "%s opens/s now, ", lp_text_real(forecast->rate_recent.n, number));
 	if (forecast->rate.known)
 		say(&sentence, "%s over 60 s, ", lp_text_real(forecast->rate.n, number));
-	say(&sentence, "%s can last.", lp_text_real(forecast->sustainable.n, number));
+	say(&sentence, "%s%s can last.", lp_text_real(forecast->sustainable.n, number),
+	    forecast->rate_recent.known ? "" : " opens/s");
 	return lp_style_paragraph(style, out, sentence.text);
 }
 
