@@ -23,6 +23,7 @@ void lp_netns_list_done(struct lp_netns_list *list)
 	for (size_t i = 0; i < list->n; i++) {
 		free(list->items[i].name);
 		free(list->items[i].path);
+		free(list->items[i].last_path);
 	}
 	free(list->items);
 	if (list->scan) {
@@ -83,13 +84,17 @@ static int open_process(const struct lp_kernel *kernel, pid_t pid,
 int lp_netns_place_open(const struct lp_kernel *kernel, const struct lp_netns_place *place)
 {
 	const pid_t pids[] = {place->pid, place->last_pid};
+	const struct {
+		int dir;
+		const char *path;
+	} ways[] = {{place->named ? kernel->run_netns : kernel->proc, place->path},
+	            {kernel->proc, place->last_path}};
 	int why = -ENOENT;
-	if (place->path) {
-		int dir = place->named ? kernel->run_netns : kernel->proc;
-		int fd = open_way(dir, place->path, place);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		int fd = ways[i].path ? open_way(ways[i].dir, ways[i].path, place) : -ENOENT;
 		if (fd >= 0)
 			return fd;
-		why = fd;
+		why = fd != -ENOENT ? fd : why;
 	}
 	for (size_t i = 0; i < sizeof(pids) / sizeof(pids[0]); i++) {
 		int fd = open_process(kernel, pids[i], place);

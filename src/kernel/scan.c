@@ -12,15 +12,26 @@
 #include "base/cleanup.h"
 #include "base/number.h"
 
-/* A namespace reached by `path` below /proc only, so far. */
+/*
+ * A namespace reached by `path` below /proc. The first way and the last one are kept: others that
+ * look at namespaces are in each of them for a moment, and hold it open.
+ */
 static int add_path(struct lp_netns_list *list, uint64_t inode, uint64_t device, const char *path)
 {
 	struct lp_netns_place *place;
 	int r = lp_netns_list_place(list, inode, device, &place);
-	if (r <= 0 || !place)
+	if (r < 0 || !place || place->own)
 		return r < 0 ? r : 0;
-	place->path = strdup(path);
-	return place->path ? 0 : -ENOMEM;
+	char *copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	if (!place->path) {
+		place->path = copy;
+		return 0;
+	}
+	free(place->last_path);
+	place->last_path = copy;
+	return 0;
 }
 
 /* ---- processes and threads ---------------------------------------------------------------- */
@@ -113,14 +124,22 @@ static int add_unreached(struct view *view, uint64_t inode)
 	return 0;
 }
 
+/* Whether a mount of it adds nothing: each costs a stat, in each mount namespace. */
+static bool is_settled(struct lp_netns_list *list, uint64_t inode)
+{
+	struct lp_netns_place *place;
+	if (!lp_inode_map_has(&list->scan->namespaces, inode, list->scan->device) ||
+	    lp_netns_list_place(list, inode, list->scan->device, &place) < 0)
+		return false;
+	return !place || place->own || place->named || place->last_path;
+}
+
 static int scan_mount(void *data, const struct lp_mount *mount)
 {
 	struct view *view = data;
 	struct lp_netns_list *list = view->list;
-	struct lp_netns_place *place;
 	uint64_t inode;
-	if (!lp_mount_is_netns(mount, &inode) ||
-	    lp_inode_map_has(&list->scan->namespaces, inode, list->scan->device))
+	if (!lp_mount_is_netns(mount, &inode) || is_settled(list, inode))
 		return 0;
 	_cleanup_(lp_free_ptr) char *path = NULL;
 	if (asprintf(&path, "%s/root/%s", view->task->base, mount->point) < 0) {
@@ -131,10 +150,7 @@ static int scan_mount(void *data, const struct lp_mount *mount)
 	if (fstatat(view->kernel->proc, path, &st, AT_NO_AUTOMOUNT) < 0 || st.st_ino != inode ||
 	    st.st_dev != list->scan->device)
 		return add_unreached(view, inode);
-	int r = lp_netns_list_place(list, st.st_ino, st.st_dev, &place);
-	if (r > 0)
-		place->path = lp_take_ptr(path);
-	return r < 0 ? r : 0;
+	return add_path(list, st.st_ino, st.st_dev, path);
 }
 
 /* Once a mount namespace. */

@@ -59,6 +59,7 @@ static void one_whose_name_went_to_another(void **state)
 	assert_int_equal(umount2("/run/netns/green", MNT_DETACH), 0);
 	assert_int_equal(unlink("/run/netns/green"), 0);
 	assert_ok(lab_ns_name(&world->mounts, &new, "green", &err), err);
+	lab_ns_done(&old); /* else it is found by this descriptor */
 	assert_int_equal(lp_netns_place_open(&world->kernel, found_place(&found, old.inode)),
 	                 -ENOENT);
 	(void)umount2("/run/netns/green", MNT_DETACH);
