@@ -188,6 +188,44 @@ static void many(void **state)
 	assert_true(count_namespaces(&answer, 0) > MANY);
 }
 
+/* Looks at every namespace over and over, and so is in each of them for a moment. */
+static int visit(void *data, int say)
+{
+	const char *const argv[] = {data, "status", "--json", NULL};
+	if (write(say, "r", 1) != 1)
+		return 1;
+	for (;;) {
+		struct lab_output out;
+		(void)lab_run(argv, 60000, &out, NULL);
+		lab_output_done(&out);
+	}
+}
+
+/* Others that look at the same time make no namespace go missing. */
+static void found_among_visitors(void **state)
+{
+	enum { VISITORS = 3, LOOKS = 12, HELD = 40 };
+	(void)state;
+	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
+	struct lab_ns all[HELD];
+	struct lab_child visitors[VISITORS];
+	unsigned missing = 0;
+	for (int i = 0; i < HELD; i++)
+		all[i] = make_ns(&fds, (uint16_t)(2000 + i));
+	for (int i = 0; i < VISITORS; i++)
+		must(lab_child_start(&visitors[i], visit, getenv("LASTPORT")));
+	for (int look = 0; look < LOOKS; look++) {
+		_cleanup_(answer_done) struct answer answer = ask_all();
+		for (int i = 0; i < HELD; i++)
+			missing += !queue_of(&answer, all[i].inode, 2000 + i);
+	}
+	for (int i = 0; i < VISITORS; i++)
+		lab_child_stop(&visitors[i]);
+	for (int i = 0; i < HELD; i++)
+		lab_ns_done(&all[i]);
+	assert_int_equal(missing, 0);
+}
+
 /* ---- an ordinary user ----------------------------------------------------------------------- */
 
 struct user {
@@ -279,6 +317,7 @@ int main(void)
 	        cmocka_unit_test(chosen),
 	        cmocka_unit_test(unknown),
 	        cmocka_unit_test(many),
+	        cmocka_unit_test(found_among_visitors),
 	        cmocka_unit_test(ordinary_user),
 	        cmocka_unit_test(ordinary_user_asks_for_another),
 	};

@@ -177,9 +177,12 @@ static void the_pool_is_named(void **state)
 	assert_int_equal(limit_figure(pool, "capacity"), 28232);
 	json_t *of_states = json_object_get(pool, "states");
 	assert_int_equal(json_integer_value(json_object_get(of_states, "time_wait")), counted);
-	/* nearest to exhaustion, so it comes first */
+	/* The nearest to exhaustion comes first; what is of the whole machine is left out here. */
 	json_t *limits = json_object_get(answer.root, "limits");
-	assert_ptr_equal(json_array_get(limits, 0), pool);
+	size_t first = 0;
+	while (!json_object_get(json_array_get(limits, first), "netns"))
+		first++;
+	assert_ptr_equal(json_array_get(limits, first), pool);
 }
 
 /* The same in what people see. */
