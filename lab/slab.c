@@ -15,7 +15,7 @@ static const char *const wanted[] = {
 };
 enum {
 	WANTED = sizeof(wanted) / sizeof(*wanted),
-	AGREE_BYTES = 65536,
+	AGREE_BYTES = 128 * 1024,
 	LOOK_EVERY_MS = 50,
 };
 
@@ -42,14 +42,16 @@ static bool is_wanted(const char *name)
 	return false;
 }
 
-/* One row. False for the two of the heading. */
-static bool parse_row(const char *line, char name[LAB_SLAB_NAME], int64_t *bytes)
-{
+struct row {
+	char name[LAB_SLAB_NAME];
 	long long active, size;
-	if (line[0] == '#' || sscanf(line, "%63s %lld %*d %lld", name, &active, &size) != 3)
-		return false;
-	*bytes = active * size;
-	return true;
+};
+
+/* One row. False for the two of the heading. */
+static bool parse_row(const char *line, struct row *row)
+{
+	return line[0] != '#' &&
+	       sscanf(line, "%63s %lld %*d %lld", row->name, &row->active, &row->size) == 3;
 }
 
 static int find_caches(struct lab_slab *slab)
@@ -57,11 +59,11 @@ static int find_caches(struct lab_slab *slab)
 	_cleanup_(lp_close_file) FILE *file = fopen("/proc/slabinfo", "re");
 	if (!file)
 		return lp_errno();
-	char line[512], name[LAB_SLAB_NAME];
-	int64_t bytes;
+	char line[512];
+	struct row row;
 	while (slab->n < LAB_SLAB_CACHES && fgets(line, sizeof(line), file))
-		if (parse_row(line, name, &bytes) && is_wanted(name))
-			memcpy(slab->caches[slab->n++], name, sizeof(name));
+		if (parse_row(line, &row) && is_wanted(row.name))
+			memcpy(slab->caches[slab->n++], row.name, sizeof(row.name));
 	return slab->n ? 0 : -ENODATA;
 }
 
@@ -81,15 +83,34 @@ static int64_t bytes_of_caches(const struct lab_slab *slab)
 	_cleanup_(lp_close_file) FILE *file = fopen("/proc/slabinfo", "re");
 	if (!file)
 		return lp_errno();
-	char line[512], name[LAB_SLAB_NAME];
-	int64_t bytes, sum = 0;
+	char line[512];
+	struct row row;
+	int64_t sum = 0;
 	while (fgets(line, sizeof(line), file)) {
-		if (!parse_row(line, name, &bytes))
+		if (!parse_row(line, &row))
 			continue;
 		for (unsigned i = 0; i < slab->n; i++)
-			sum += strcmp(slab->caches[i], name) ? 0 : bytes;
+			sum += strcmp(slab->caches[i], row.name) ? 0 : row.active * row.size;
 	}
 	return sum;
+}
+
+int64_t lab_slab_object(const char *cache)
+{
+	_cleanup_(lp_close_file) FILE *file = fopen("/proc/slabinfo", "re");
+	if (!file)
+		return lp_errno();
+	char line[512], wanted_name[LAB_SLAB_NAME], name[LAB_SLAB_NAME];
+	real_name(cache, wanted_name);
+	struct row row;
+	while (fgets(line, sizeof(line), file)) {
+		if (!parse_row(line, &row))
+			continue;
+		real_name(row.name, name);
+		if (!strcmp(name, wanted_name))
+			return row.size;
+	}
+	return -ENOENT;
 }
 
 static int64_t bytes_of_all(void)
@@ -110,14 +131,19 @@ int64_t lab_slab_bytes(const struct lab_slab *slab)
 	return slab->exact ? bytes_of_caches(slab) : bytes_of_all();
 }
 
-int64_t lab_slab_settled(const struct lab_slab *slab, int timeout_ms)
+int lab_slab_settle(const struct lab_slab *slab, int timeout_ms, int64_t *ret)
 {
 	int64_t deadline = lp_clock_ns() + timeout_ms * INT64_C(1000000);
 	int64_t before, now = lab_slab_bytes(slab);
+	bool quiet;
 	do {
 		before = now;
 		lp_clock_sleep_ms(LOOK_EVERY_MS);
 		now = lab_slab_bytes(slab);
-	} while (now >= 0 && llabs(now - before) > AGREE_BYTES && lp_clock_ns() < deadline);
-	return now;
+		quiet = llabs(now - before) <= AGREE_BYTES;
+	} while (now >= 0 && !quiet && lp_clock_ns() < deadline);
+	if (now < 0)
+		return (int)now;
+	*ret = now;
+	return quiet ? 0 : -ETIMEDOUT;
 }

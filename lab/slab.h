@@ -29,7 +29,11 @@ int lab_slab_find(struct lab_slab *ret);
 int64_t lab_slab_bytes(const struct lab_slab *slab);
 
 /*
- * The same, once the kernel has freed what was closed before and others make no sockets by the
- * thousand: when two looks 50 ms apart agree to 64 kB, or after the timeout all the same.
+ * Waits until the kernel has freed what was closed before and others make no sockets by the
+ * thousand: until two looks 50 ms apart agree to 128 kB. *ret is what the last look saw, with 0 and
+ * with -ETIMEDOUT; timeout 0: two looks only.
  */
-int64_t lab_slab_settled(const struct lab_slab *slab, int timeout_ms);
+int lab_slab_settle(const struct lab_slab *slab, int timeout_ms, int64_t *ret);
+
+/* Bytes that one object of a cache takes, as slabinfo says, or a negative errno. */
+int64_t lab_slab_object(const char *cache);
