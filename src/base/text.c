@@ -2,6 +2,7 @@
 #include "base/text.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <wchar.h>
@@ -91,10 +92,13 @@ struct character {
 /* The character at text, which is not at its end. */
 static struct character next_character(const char *text)
 {
+	if (*text >= ' ' && *text <= '~') /* nearly all of them, in every locale */
+		return (struct character){.bytes = 1, .columns = 1};
 	wchar_t wide;
 	mbstate_t state = {0};
-	size_t bytes = mbrtowc(&wide, text, strlen(text), &state);
-	if (bytes == 0 || bytes > strlen(text))
+	size_t rest = strnlen(text, MB_LEN_MAX);
+	size_t bytes = mbrtowc(&wide, text, rest, &state);
+	if (bytes == 0 || bytes > rest)
 		return (struct character){.bytes = 1, .columns = 1};
 	int columns = wcwidth(wide);
 	return (struct character){.bytes = bytes, .columns = columns < 0 ? 1 : (size_t)columns};

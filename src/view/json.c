@@ -225,17 +225,23 @@ static json_t *limit_object(const struct lp_report *report, size_t index)
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-/* Takes the object over; NULL stands for memory that was short. */
-static int put_object(FILE *out, json_t *taken, size_t flags)
+/*
+ * Takes the object over; NULL stands for memory that was short. What fits the buffer, and a limit
+ * does, goes out at once: token by token costs half as much again.
+ */
+static int put_object(FILE *out, json_t *taken, size_t extra)
 {
 	enum { DIGITS = 15 };
+	const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(DIGITS) | extra;
+	char text[4096];
 	json_auto_t *object = taken;
 	if (!object)
 		return -ENOMEM;
+	size_t length = json_dumpb(object, text, sizeof(text), flags);
 	errno = 0;
-	if (json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS) | flags) == 0)
-		return 0;
-	return lp_errno();
+	bool written = length > 0 && length <= sizeof(text) ? fwrite(text, 1, length, out) == length
+	                                                    : json_dumpf(object, out, flags) == 0;
+	return written ? 0 : lp_errno();
 }
 
 int lp_view_json(const struct lp_report *report, FILE *out)

@@ -179,6 +179,27 @@ static void test_errors(void **state)
 	fixture_free(report);
 }
 
+/* A head that is larger than any buffer comes out whole as well. */
+static void test_many_gaps(void **state)
+{
+	enum { MANY = 500 };
+	struct lp_report *report = fixture_make(*state);
+	size_t before = report->snapshot->n_gaps;
+	for (unsigned i = 0; i < MANY; i++)
+		assert_int_equal(lp_snapshot_gap(report->snapshot, "sockets", i + 1, "gap %u", i),
+		                 0);
+	_cleanup_(lp_free_ptr) char *text = json_of(report);
+	json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(json);
+	json_t *gaps = json_object_get(json, "incomplete");
+	assert_int_equal(json_array_size(gaps), before + MANY);
+	assert_string_equal(
+	        json_string_value(json_object_get(json_array_get(gaps, before + MANY - 1), "why")),
+	        "gap 499");
+	json_decref(json);
+	fixture_free(report);
+}
+
 int main(void)
 {
 	static const struct {
@@ -187,7 +208,8 @@ int main(void)
 	} tests[] = {{"text", test_text},
 	             {"json", test_json},
 	             {"widths", test_widths},
-	             {"errors", test_errors}};
+	             {"errors", test_errors},
+	             {"many gaps", test_many_gaps}};
 	enum { KINDS = sizeof(tests) / sizeof(tests[0]), MOST = 64 };
 	struct CMUnitTest all[MOST];
 	static char names[MOST][64];
