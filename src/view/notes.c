@@ -122,13 +122,13 @@ static int put_new_destinations(const struct lp_style *style, FILE *out)
 	return r;
 }
 
-/* ---- rows near their end ------------------------------------------------------------------- */
+/* ---- rows that have to worry people
+ * ------------------------------------------------------------------- */
 
 /* How the rate of a row that is nearly full compares with what can last. */
 static int put_rate(const struct lp_style *style, FILE *out, const struct lp_limit *limit)
 {
-	const struct lp_forecast *forecast =
-	        &style->report->forecasts[limit - style->report->limits.items];
+	const struct lp_forecast *forecast = lp_style_forecast(style, limit);
 	struct sentence sentence = {0};
 	char where[LP_CELL], number[LP_FIGURE_TEXT];
 	lp_style_where(style, limit, where);
@@ -149,10 +149,8 @@ static int put_rates(const struct lp_style *style, FILE *out)
 	size_t at = 0, shown = 0, n = 0;
 	int r = 0;
 	while (r == 0 && n < MOST && (limit = lp_style_next(style, &at, &shown))) {
-		if (limit->pressure < LP_PRESSURE_HIGH)
-			break; /* they are sorted */
-		if (!style->report->forecasts[at - 1].sustainable.known || !limit->pool ||
-		    !limit->kind->of_pool)
+		if (lp_style_concern(style, limit) == LP_CONCERN_NONE || !limit->kind->of_pool ||
+		    !limit->pool || !lp_style_forecast(style, limit)->sustainable.known)
 			continue;
 		r = put_rate(style, out, limit);
 		n++;
@@ -168,8 +166,8 @@ static int put_refusals(const struct lp_style *style, FILE *out)
 	size_t at = 0, shown = 0, n = 0;
 	int r = 0;
 	while (r == 0 && (limit = lp_style_next(style, &at, &shown))) {
-		if (limit->pressure < LP_PRESSURE_HIGH)
-			break;
+		if (lp_style_concern(style, limit) == LP_CONCERN_NONE)
+			continue;
 		size_t i = 0;
 		while (i < n && said[i] != limit->kind)
 			i++;

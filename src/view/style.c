@@ -8,9 +8,6 @@
 
 #include "base/error.h"
 
-/* What is used by less than a percent is told of in a row only where little else is. */
-enum { ROWS_AT_LEAST = 3, WORTH_A_ROW = 100 };
-
 /* Under this the table has no room left for what its rows are about. */
 enum { NARROWEST = 40 };
 
@@ -48,11 +45,31 @@ struct lp_style lp_style_make(const struct lp_report *report, const struct lp_te
 	};
 }
 
-const char *lp_style_pressure(const struct lp_style *style, uint32_t pressure)
+const struct lp_forecast *lp_style_forecast(const struct lp_style *style,
+                                            const struct lp_limit *limit)
 {
-	if (!style->colour || pressure < LP_PRESSURE_HIGH)
-		return "";
-	return pressure >= LP_PRESSURE_SEVERE ? "\033[1;31m" : "\033[33m";
+	return &style->report->forecasts[limit - style->report->limits.items];
+}
+
+enum lp_concern lp_style_concern(const struct lp_style *style, const struct lp_limit *limit)
+{
+	enum { HIGH = 8000, SEVERE = 9500, SOON_S = 60 };
+	const struct lp_real *end = &lp_style_forecast(style, limit)->exhausted_in_s;
+	if (limit->pressure >= SEVERE)
+		return LP_CONCERN_SEVERE;
+	if (limit->pressure >= HIGH || (end->known && end->n <= SOON_S))
+		return LP_CONCERN_HIGH;
+	return LP_CONCERN_NONE;
+}
+
+const char *lp_style_colour(const struct lp_style *style, enum lp_concern concern)
+{
+	static const char *const sequences[] = {
+	        [LP_CONCERN_NONE] = "",
+	        [LP_CONCERN_HIGH] = "\033[33m",
+	        [LP_CONCERN_SEVERE] = "\033[1;31m",
+	};
+	return style->colour ? sequences[concern] : "";
 }
 
 const char *lp_style_bold(const struct lp_style *style)
@@ -140,27 +157,31 @@ struct lp_figure lp_report_time_wait(const struct lp_report *report)
 
 bool lp_style_is_shown(const struct lp_style *style, const struct lp_limit *limit)
 {
-	if (limit->pressure >= LP_PRESSURE_HIGH && !limit->echo)
+	if (lp_style_concern(style, limit) != LP_CONCERN_NONE && !limit->echo)
 		return true;
 	if (lp_limit_is_new_destination(limit))
 		return false; /* has a line of its own */
 	return style->rows == 0 || (limit->used > 0 && !limit->echo);
 }
 
+/* Used by less than a percent, and nothing to worry about. */
+static bool is_trifle(const struct lp_style *style, const struct lp_limit *limit)
+{
+	enum { WORTH_A_ROW = 100 };
+	return limit->pressure < WORTH_A_ROW && lp_style_concern(style, limit) == LP_CONCERN_NONE;
+}
+
 const struct lp_limit *lp_style_next(const struct lp_style *style, size_t *at, size_t *shown)
 {
+	enum { AT_LEAST = 3 }; /* a screen of trifles is better than an empty one */
 	const struct lp_limits *limits = &style->report->limits;
-	for (; *at < limits->n; (*at)++) {
-		const struct lp_limit *limit = &limits->items[*at];
-		if (style->rows && *shown >= style->rows)
-			return NULL;
-		if (style->rows && *shown >= ROWS_AT_LEAST && limit->pressure < WORTH_A_ROW)
-			return NULL;
-		if (lp_style_is_shown(style, limit)) {
-			(*at)++;
-			(*shown)++;
-			return limit;
-		}
+	while (*at < limits->n && (!style->rows || *shown < style->rows)) {
+		const struct lp_limit *limit = &limits->items[(*at)++];
+		if (!lp_style_is_shown(style, limit) ||
+		    (style->rows && *shown >= AT_LEAST && is_trifle(style, limit)))
+			continue;
+		(*shown)++;
+		return limit;
 	}
 	return NULL;
 }

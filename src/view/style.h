@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "view/view.h"
 
-/* Pressure from which a limit is shown in yellow and in red. */
-enum { LP_PRESSURE_HIGH = 8000, LP_PRESSURE_SEVERE = 9500 };
+/* How much a limit has to worry people: yellow, red. */
+enum lp_concern { LP_CONCERN_NONE, LP_CONCERN_HIGH, LP_CONCERN_SEVERE };
 
 enum { LP_CELL = 192 }; /* bytes of one cell of the table */
 
@@ -36,8 +36,15 @@ void lp_locale_leave(const struct lp_locale *locale);
 struct lp_style lp_style_make(const struct lp_report *report,
                               const struct lp_text_options *options);
 
+/* What is known of where a limit of the report is going. */
+const struct lp_forecast *lp_style_forecast(const struct lp_style *style,
+                                            const struct lp_limit *limit);
+
+/* High from 80 % on, and where it runs out within a minute; severe from 95 % on. */
+enum lp_concern lp_style_concern(const struct lp_style *style, const struct lp_limit *limit);
+
 /* Escape sequences, "" without colour. */
-const char *lp_style_pressure(const struct lp_style *style, uint32_t pressure);
+const char *lp_style_colour(const struct lp_style *style, enum lp_concern concern);
 const char *lp_style_bold(const struct lp_style *style);
 const char *lp_style_reset(const struct lp_style *style);
 
@@ -71,9 +78,8 @@ static inline bool lp_limit_is_new_destination(const struct lp_limit *limit)
 bool lp_style_is_shown(const struct lp_style *style, const struct lp_limit *limit);
 
 /*
- * The limits that the table shows, in order: `at` begins as 0 and is left after the one returned.
- * NULL after the last, after style->rows of them (`shown` counts, and begins as 0), or where only
- * trifles follow.
+ * The limits that the table shows, in order: `at` begins as 0 and is left after the one returned,
+ * `shown` begins as 0 and counts. NULL after the last, or after style->rows of them.
  */
 const struct lp_limit *lp_style_next(const struct lp_style *style, size_t *at, size_t *shown);
 

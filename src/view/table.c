@@ -45,7 +45,7 @@ static const struct {
 struct row {
 	char cells[COLUMNS][LP_CELL];
 	char capacity[LP_FIGURE_TEXT];
-	uint32_t pressure;
+	enum lp_concern concern;
 };
 
 struct layout {
@@ -89,12 +89,11 @@ static void used_percent(const struct lp_limit *limit, char cell[LP_CELL])
 
 static void row_make(const struct lp_style *style, const struct lp_limit *limit, struct row *row)
 {
-	const struct lp_forecast *forecast =
-	        &style->report->forecasts[limit - style->report->limits.items];
+	const struct lp_forecast *forecast = lp_style_forecast(style, limit);
 	char text[LP_FIGURE_TEXT], buf[LP_CELL];
 
 	memset(row, 0, sizeof(*row));
-	row->pressure = limit->pressure;
+	row->concern = lp_style_concern(style, limit);
 	used_percent(limit, row->cells[USED]);
 	(void)snprintf(row->cells[LIMIT], LP_CELL, "%s", limit->kind->label);
 	lp_style_where(style, limit, row->cells[WHERE]);
@@ -173,8 +172,7 @@ static void measure_row(const struct lp_style *style, const struct lp_limit *lim
 	tag_with_netns(limit, &row);
 	measure_subject(&row, &m->tagged);
 
-	const struct lp_forecast *forecast =
-	        &style->report->forecasts[limit - style->report->limits.items];
+	const struct lp_forecast *forecast = lp_style_forecast(style, limit);
 	m->namespaces |= limit->netns != LP_NO_NETNS && limit->netns != 0;
 	m->rates |= forecast->rate.known;
 	m->reusable |= limit->reusable.known && limit->reusable.n > 0;
@@ -313,7 +311,7 @@ static int put_cell(FILE *out, size_t gap, size_t room, bool left_aligned, const
 static int put_row(const struct lp_style *style, const struct layout *layout, const struct row *row,
                    FILE *out)
 {
-	const char *colour = lp_style_pressure(style, row->pressure);
+	const char *colour = lp_style_colour(style, row->concern);
 	for (int c = 0; c < COLUMNS; c++) {
 		if (!layout->shown[c])
 			continue;
@@ -339,18 +337,23 @@ static int put_titles(const struct lp_style *style, const struct layout *layout,
 	return r < 0 ? r : lp_put(out, "%s\n", lp_style_reset(style));
 }
 
-/* What is there but not shown, and that it is no worse than what is. */
-static int put_rest(const struct lp_style *style, size_t at, FILE *out)
+/* How many are in use but not in the table, and that they are no worse than what is. */
+static int put_rest(const struct lp_style *style, FILE *out)
 {
 	const struct lp_limits *limits = &style->report->limits;
 	char number[LP_FIGURE_TEXT], percent[LP_FIGURE_TEXT];
 	uint32_t pressure = 0;
 	uint64_t more = 0;
-	for (; at < limits->n; at++) {
-		if (!lp_style_is_shown(style, &limits->items[at]))
-			continue;
-		if (!more++)
-			pressure = limits->items[at].pressure;
+	size_t at = 0, shown = 0;
+	const struct lp_limit *next = lp_style_next(style, &at, &shown);
+	for (size_t i = 0; i < limits->n; i++) {
+		const struct lp_limit *limit = &limits->items[i];
+		if (limit == next) {
+			next = lp_style_next(style, &at, &shown);
+		} else if (lp_style_is_shown(style, limit)) {
+			more++;
+			pressure = limit->pressure > pressure ? limit->pressure : pressure;
+		}
 	}
 	if (!more)
 		return 0;
@@ -385,5 +388,5 @@ int lp_table_write(const struct lp_style *style, FILE *out)
 		row_fit(style, &layout, limit, &row);
 		r = put_row(style, &layout, &row, out);
 	}
-	return r < 0 ? r : put_rest(style, at, out);
+	return r < 0 ? r : put_rest(style, out);
 }

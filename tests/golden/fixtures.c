@@ -172,6 +172,9 @@ static void proxy(struct lp_report *report)
 	add_queue(report, 0, "0.0.0.0", 443, 9, 511);
 	add_memory(report, 12345, 1523456);
 	add_process(report, "postgres", 1044, 77, 1048576);
+	/* hardly used, but soon to be full */
+	add_pool(report, 2, LP_OPENED, "10.9.0.1", "10.9.0.2", 80, 200, 28232, 200);
+	add_rates(report, 10, 1000, 470.53, 29.9);
 	add_new(report, 0, AF_INET, 28230);
 	add_new(report, 0, AF_INET6, 28230);
 	add_new(report, 1, AF_INET, 28232);
