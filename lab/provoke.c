@@ -84,19 +84,22 @@ const char *lab_provoke_left_out(const char *kind)
 	return NULL;
 }
 
-static int find(const char *kind, const struct lab_provoker **ret, struct lp_error *err)
+static const struct lab_provoker *find(const char *kind, struct lp_error *err)
 {
-	*ret = lab_provoker_find(kind);
-	if (*ret)
-		return 0;
+	const struct lab_provoker *provoker = lab_provoker_find(kind);
 	const char *why = lab_provoke_left_out(kind);
-	if (why)
-		return lp_fail(err, ENOTSUP, "%s is not provoked: %s", kind, why);
+	if (provoker)
+		return provoker;
+	if (why) {
+		(void)lp_fail(err, ENOTSUP, "%s is not provoked: %s", kind, why);
+		return NULL;
+	}
 	char known[256] = "";
 	for (size_t i = 0, n = 0; lab_provokers[i].kind && n < sizeof(known); i++)
 		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "",
 		                      lab_provokers[i].kind);
-	return lp_fail(err, ENOTSUP, "no limit '%s' to provoke: expected one of %s", kind, known);
+	(void)lp_fail(err, ENOTSUP, "no limit '%s' to provoke: expected one of %s", kind, known);
+	return NULL;
 }
 
 static int take_report(int fd, struct report *ret)
@@ -113,21 +116,22 @@ static int take_report(int fd, struct report *ret)
 
 int lab_provoke_start(const char *kind, struct lab_provoked *ret, struct lp_error *err)
 {
-	struct lab_provoked provoked = {.child = LAB_CHILD_NONE};
+	struct lab_provoked provoked = {.provoker = find(kind, err), .child = LAB_CHILD_NONE};
 	struct report report = {0};
-	int r = find(kind, &provoked.provoker, err);
-	if (r < 0)
+	if (!provoked.provoker)
+		return -ENOTSUP;
+	int r = lab_child_start(&provoked.child, work, (void *)provoked.provoker);
+	if (r < 0) {
+		(void)lp_fail(err, -r, "%s: %s", kind, strerror(-r));
 		return r;
-	r = lab_child_start(&provoked.child, work, (void *)provoked.provoker);
-	if (r < 0)
-		return lp_fail(err, -r, "%s: %s", kind, strerror(-r));
+	}
 	r = take_report(provoked.child.said, &report);
 	if (r < 0)
 		(void)lp_fail(err, -r, "%s: the process that should hold it: %s", kind,
 		              r == -EIO ? "died" : strerror(-r));
-	else if (report.status < 0)
-		r = lp_fail(err, -report.status, "%s: %s", kind,
-		            *report.err.text ? report.err.text : strerror(-report.status));
+	else if ((r = report.status) < 0)
+		(void)lp_fail(err, -r, "%s: %s", kind,
+		              *report.err.text ? report.err.text : strerror(-r));
 	if (r < 0) {
 		lab_provoke_stop(&provoked);
 		return r;

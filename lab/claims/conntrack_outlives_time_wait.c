@@ -54,7 +54,7 @@ static int run(struct lab_trial *trial)
 {
 	_cleanup_(lab_tracked_done) struct lab_tracked tracked = LAB_TRACKED_NONE;
 	struct lab_addr from;
-	struct both first, now;
+	struct both first = {0}, now;
 	int r = lab_tracked_make(trial, &tracked);
 	if (r == 0)
 		r = leave_time_wait(trial, &tracked, &from);

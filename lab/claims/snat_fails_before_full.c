@@ -89,7 +89,7 @@ static int run(struct lab_trial *trial)
 	struct course course = {.ports = lab_turned(trial, "few-ports") ? FEW : PORTS};
 	_cleanup_(lab_router_done) struct lab_router router = LAB_ROUTER_NONE;
 	unsigned silent = 0, told = 0;
-	struct lab_conntrack_stats stats;
+	struct lab_conntrack_stats stats = {0};
 	int r = make_router(trial, course.ports, &router);
 	if (r == 0)
 		r = use_up(trial, &router, &course);

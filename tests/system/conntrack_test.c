@@ -140,7 +140,7 @@ static void a_router_translates_and_runs_out(void **state)
 	must(lab_pair_close(&pair, LAB_CLIENT_FIRST));
 
 	assert_ok(lab_nft_drop(&router.server, 81, &err), err);
-	for (uint16_t i = 0; i < PORTS; i++)
+	for (int i = 0; i < PORTS; i++)
 		assert_int_equal(lab_router_try(&router, (uint16_t)(30000 + i), 81, &err), 1);
 	assert_int_equal(lab_router_try(&router, 30000 + PORTS, 81, &err), 0);
 	assert_ok(lab_nft_flush(&router.router, &err), err);

@@ -118,7 +118,7 @@ static pid_t read_process(int fd)
 	const char *process = strstr(text, "process ");
 	if (!process || !strstr(text, "lastport --netns "))
 		fail_msg("it said: %s", text);
-	return (pid_t)strtol(process + strlen("process "), NULL, 10);
+	return process ? (pid_t)strtol(process + strlen("process "), NULL, 10) : -1;
 }
 
 static void a_signal_ends_it_and_leaves_nothing(void **state)
@@ -145,7 +145,8 @@ static void it_ends_by_itself(void **state)
 	_cleanup_(lp_free_ptr) char *text = NULL;
 	size_t size;
 	FILE *say = open_memstream(&text, &size);
-	assert_non_null(say);
+	if (!say)
+		fail_msg("no memory");
 	assert_ok(lab_provoke("accept-queue", 0.2, say, &err), err);
 	assert_int_equal(fclose(say), 0);
 	assert_non_null(strstr(text, "accept-queue: "));
