@@ -146,7 +146,7 @@ static void read_sockstat(const struct lab_ns *ns, uint64_t *in_use, uint64_t *a
 {
 	struct lp_snapshot snapshot = {0};
 	struct lp_netns netns = {0};
-	_cleanup_(lab_leave) int home = must(lab_enter(ns));
+	_cleanup_(lab_leave) _unused_ int home = must(lab_enter(ns));
 	must(lp_sockstat_read(&kernel, &snapshot, &netns));
 	assert_true(netns.in_use4.known && snapshot.machine.tcp_allocated.known);
 	*in_use = netns.in_use4.n;

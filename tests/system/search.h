@@ -42,6 +42,6 @@ bool open_many(uint64_t n);
 
 /*
  * Runs tests in a pid namespace with a /proc of its own: what else runs on this machine may have
- * more descriptors than are searched. Returns what run returned.
+ * more descriptors than are searched. Returns what run returned, in the new process only.
  */
 int run_alone(int (*run)(void));

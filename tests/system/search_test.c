@@ -218,10 +218,10 @@ static int look_without_proc(void *data, int say)
 {
 	struct lp_kernel kernel;
 	struct lp_error err = {0};
+	struct lab_mounts mounts;
 	(void)data;
 	(void)say;
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+	if (lab_private_mounts(&mounts, &err) < 0 || mount("none", "/proc", "tmpfs", 0, NULL) < 0)
 		return 1;
 	if (lp_kernel_open(&kernel, &err) != -ENOENT || kernel.proc != -1)
 		return 2;
