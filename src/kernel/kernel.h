@@ -78,7 +78,7 @@ int lp_process_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
 struct lp_netns_place {
 	uint64_t inode, device;
 	char *name;      /* under /run/netns, "host", or NULL */
-	char *path;      /* below /run/netns if named, else /proc (thread, mount, descriptor) */
+	char *path;      /* below /run/netns if named, else /proc; or NULL */
 	char *last_path; /* another one below /proc: what was seen first may be a visitor */
 	pid_t pid;       /* the first process seen in it, or 0 */
 	pid_t last_pid;  /* the last one: when the first is gone */

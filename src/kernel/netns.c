@@ -78,7 +78,12 @@ static int open_process(const struct lp_kernel *kernel, pid_t pid,
 	if (!pid)
 		return -ENOENT;
 	(void)snprintf(path, sizeof(path), "%d/ns/net", pid);
-	return open_way(kernel->proc, path, place);
+	int fd = open_way(kernel->proc, path, place);
+	if (fd != -EACCES)
+		return fd;
+	/* so does a process answer that is gone (fs/proc/namespaces.c) */
+	(void)snprintf(path, sizeof(path), "%d/stat", pid);
+	return faccessat(kernel->proc, path, F_OK, 0) == 0 ? fd : -ENOENT;
 }
 
 int lp_netns_place_open(const struct lp_kernel *kernel, const struct lp_netns_place *place)
@@ -188,32 +193,39 @@ static bool is_kernel_thread(const struct lp_kernel *kernel, const char *path)
 	       lp_stat_parse(buf, &stat) == 0 && stat.kernel_thread;
 }
 
-/* pid 1 may refuse to tell, to root too; its namespace is then told by others. */
-static bool find_host(const struct lp_kernel *kernel, const struct lp_netns_list *list,
-                      struct stat *ret)
+/*
+ * pid 1 may refuse to tell, to root too; its namespace is then told by others. Returns the way to
+ * it below /proc, or NULL where nothing tells.
+ */
+static const char *find_host(const struct lp_kernel *kernel, const struct lp_netns_list *list,
+                             struct stat *ret)
 {
-	if (fstatat(kernel->proc, "1/ns/net", ret, 0) == 0)
-		return true;
-	if (is_kernel_thread(kernel, "2/stat") && fstatat(kernel->proc, "2/ns/net", ret, 0) == 0)
-		return true;
+	static const char first[] = "1/ns/net", kthreadd[] = "2/ns/net";
+	if (fstatat(kernel->proc, first, ret, 0) == 0)
+		return first;
+	if (is_kernel_thread(kernel, "2/stat") && fstatat(kernel->proc, kthreadd, ret, 0) == 0)
+		return kthreadd;
 	ret->st_ino = list->items[0].inode;
 	ret->st_dev = list->items[0].device;
-	return faccessat(kernel->proc, "sys/net/ipv4/tcp_mem", F_OK, 0) == 0;
+	return faccessat(kernel->proc, "sys/net/ipv4/tcp_mem", F_OK, 0) == 0 ? first : NULL;
 }
 
 static int add_host(const struct lp_kernel *kernel, struct lp_netns_list *list)
 {
 	struct lp_netns_place *place;
 	struct stat st;
-	if (!find_host(kernel, list, &st))
+	const char *path = find_host(kernel, list, &st);
+	if (!path)
 		return 0;
 	list->host_known = true;
 	int r = lp_netns_list_place(list, st.st_ino, st.st_dev, &place);
 	if (r < 0 || !place)
 		return r < 0 ? r : 0;
-	if (r > 0) {
-		place->pid = 1;
-		place->last_pid = 2; /* kthreadd, where 1 does not answer */
+	/* this way stays, while those of other processes may go before it is entered */
+	if (!place->path) {
+		place->path = strdup(path);
+		if (!place->path)
+			return -ENOMEM;
 	}
 	return place->name ? 0 : set_name(place, "host");
 }

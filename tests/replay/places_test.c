@@ -114,6 +114,24 @@ static void where_pid_1_does_not_tell_a_kernel_thread_does(void **state)
 	search_done(&search);
 }
 
+/* Other processes of the host may be gone when it is entered. */
+static void the_way_to_the_host_is_one_that_stays(void **state)
+{
+	(void)state;
+	struct search search;
+	search_make(&search);
+	recorded_process(&search.folder, "2", "kthreadd\n", 0, 1024);
+	recorded_stat(&search.folder, "2", 'S', KERNEL_THREAD_FLAGS, 1);
+	recorded_process(&search.folder, "50", "passing\n", 2, 1024);
+	recorded_share(&search.folder, "50", "2", "net");
+	search_run(&search);
+	const struct lp_netns_place *host =
+	        place_of(&search, recorded_inode(&search.folder, "proc/2/ns/net"));
+	assert_string_equal(host->path, "2/ns/net");
+	assert_int_equal(host->pid, 50);
+	search_done(&search);
+}
+
 static void a_process_numbered_2_is_not_asked_for_the_host(void **state)
 {
 	(void)state;
@@ -366,6 +384,7 @@ static void a_refusal_counts_while_the_process_is_there(void **state)
 UNIT_MAIN(cmocka_unit_test(the_own_namespace_is_first_and_each_is_found_once),
           cmocka_unit_test(the_host_is_that_of_pid_1),
           cmocka_unit_test(where_pid_1_does_not_tell_a_kernel_thread_does),
+          cmocka_unit_test(the_way_to_the_host_is_one_that_stays),
           cmocka_unit_test(a_process_numbered_2_is_not_asked_for_the_host),
           cmocka_unit_test(else_the_one_with_the_machines_sysctls_is_the_host),
           cmocka_unit_test(threads_of_root_may_be_elsewhere),
