@@ -157,7 +157,7 @@ def functions(text):
     for number, line in enumerate(lines):
         if line == "{":
             start = number
-            while start > 0 and re.match(r"\t|\w.*[^;:]$", lines[start - 1]):
+            while start > 0 and re.match(r"\s|\w.*[^;:]$", lines[start - 1]):
                 start -= 1
         elif line.startswith("}") and start is not None:
             head = " ".join(lines[start:number])
