@@ -6,8 +6,9 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/number.h"
 
 struct lp_address lp_address_make(int family, const void *bytes, uint32_t ifindex)
 {
@@ -75,10 +76,9 @@ const char *lp_address_port_text(const struct lp_address *a, uint16_t port,
 
 static uint32_t parse_scope(const char *text)
 {
-	char *end;
-	errno = 0;
-	unsigned long index = strtoul(text, &end, 10);
-	if (*text && !*end && !errno && index > 0 && index <= UINT32_MAX)
+	const char *end = text;
+	uint64_t index;
+	if (lp_number_parse(&end, UINT32_MAX, &index) == 0 && !*end && index > 0)
 		return (uint32_t)index;
 	return if_nametoindex(text);
 }
@@ -111,12 +111,8 @@ int lp_address_parse(const char *text, struct lp_address *ret)
 
 static int parse_port(const char *text, uint16_t *ret)
 {
-	char *end;
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	errno = 0;
-	unsigned long port = strtoul(text, &end, 10);
-	if (*end || errno || port < 1 || port > 65535)
+	uint64_t port;
+	if (lp_number_parse(&text, UINT16_MAX, &port) < 0 || *text || port < 1)
 		return -EINVAL;
 	*ret = (uint16_t)port;
 	return 0;

@@ -97,6 +97,7 @@ static void what_is_no_address_with_port_sets_nothing(void **state)
 	                                    "1.2.3.4:+1",
 	                                    "1.2.3.4: 1",
 	                                    "1.2.3.4:1 ",
+	                                    "1.2.3.4:1\n",
 	                                    "::1:80",
 	                                    "[::1]",
 	                                    "[::1]80",
