@@ -249,6 +249,15 @@ def plain_ascii_where_the_locale_is(problems):
 
 # ---- thresholds, by real connections ----------------------------------------------------------
 
+def connect_to(address, family):
+    """A connection that leaves no TIME_WAIT to the next test: it is reset in the end."""
+    client = socket.socket(family, socket.SOCK_STREAM)
+    client.settimeout(TIMEOUT_S)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.connect((address, 8080))
+    return client
+
+
 @contextlib.contextmanager
 def held(n, family=socket.AF_INET, backlog=64):
     """n connections to a listener in here; gives its address and port as text."""
@@ -259,11 +268,7 @@ def held(n, family=socket.AF_INET, backlog=64):
         listener.bind((address, 8080))
         listener.listen(backlog)
         for _ in range(n):
-            client = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            client.settimeout(TIMEOUT_S)
-            # reset at the end: no TIME_WAIT is left to the next test
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.connect((address, 8080))
+            stack.enter_context(connect_to(address, family))
         yield f"{address}:8080" if family == socket.AF_INET else f"[{address}]:8080"
 
 
@@ -292,6 +297,34 @@ def one_destination_can_be_asked_for(problems):
         run = Run("check", "--to", "127.0.0.1:9", "--netns", "self", "--need", str(PORTS))
         problems.status(run, OK)
         problems.expect(run, "a new destination" in run.out, "expected a new destination")
+
+
+def asleep(child):
+    """Waits until the command sleeps between its two looks."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline and child.poll() is None:
+        with open(f"/proc/{child.pid}/wchan", encoding="ascii") as file:
+            if "nanosleep" in file.read():
+                return True
+        time.sleep(0.01)
+    return False
+
+
+def two_looks_tell_growth(problems):
+    more, left, interval = 3, PORTS - 5, 2
+    with held(2), subprocess.Popen(
+            [LASTPORT, "--json", "--netns", "self", "--kind", "local-ports", "--interval", str(interval)],
+            env=WORLD, stdout=subprocess.PIPE) as child:
+        if not asleep(child):
+            problems.append("the command does not sleep between two looks")
+        clients = [connect_to("127.0.0.1", socket.AF_INET) for _ in range(more)]
+        limits = json.loads(child.stdout.read())["limits"]
+        for client in clients:
+            client.close()
+    pool = next(limit for limit in limits if limit["scope"]["remote_port"] == 8080)
+    soonest = left * interval / more
+    if pool["used"] != PORTS - left or not soonest - 0.1 <= pool["exhausted_in_s"] < 2 * soonest:
+        problems.append(f"expected to run out in {soonest:.1f} s or a bit later: {pool}")
 
 
 def what_is_not_seen_is_not_ok(problems):
@@ -379,6 +412,7 @@ if __name__ == "__main__":
         plain_ascii_where_the_locale_is,
         thresholds_are_reached,
         one_destination_can_be_asked_for,
+        two_looks_tell_growth,
         what_is_not_seen_is_not_ok,
         names_of_others_stay_in_their_place,
         the_main_screen_shows_what_is_in_use,
