@@ -26,16 +26,16 @@ int lab_link_down(const struct lab_ns *ns, const char *link, struct lp_error *er
 int lab_address(const struct lab_ns *ns, const char *link, const char *network,
                 struct lp_error *err);
 
-/* n consecutive addresses: network is the first. At most 65536. About 10 µs each. */
-int lab_addresses(const struct lab_ns *ns, const char *link, const char *network, unsigned n,
+/* n consecutive addresses: text has the first. At most 65536. About 10 µs each. */
+int lab_addresses(const struct lab_ns *ns, const char *link, const char *text, unsigned n,
                   struct lp_error *err);
 
 /* A route to a network ("0.0.0.0/0" or "::/0" for all) by a gateway, a link, or both. */
-int lab_route(const struct lab_ns *ns, const char *network, const char *gateway, const char *link,
+int lab_route(const struct lab_ns *ns, const char *text, const char *gateway, const char *link,
               struct lp_error *err);
 
 /*
  * Every address of the network is the namespace's own: any number of addresses for one request.
  * With IPv6 this sets ip_nonlocal_bind in the namespace, without which bind() refuses them.
  */
-int lab_route_local(const struct lab_ns *ns, const char *network, struct lp_error *err);
+int lab_route_local(const struct lab_ns *ns, const char *text, struct lp_error *err);

@@ -15,7 +15,8 @@ struct lp_error {
 /* -code. What is no error number becomes -EIO: a failure must not pass for success. */
 static inline int lp_negative(int code)
 {
-	return code > 0 ? -code : -EIO;
+	int r = 0 - code; /* clang 14's analyser does not follow -code */
+	return r < 0 ? r : -EIO;
 }
 
 /* -errno, right after a call that failed. */

@@ -132,7 +132,8 @@ static int add_own(const struct lp_kernel *kernel, struct lp_netns_list *list)
 	int r = lp_netns_list_place(list, st.st_ino, st.st_dev, &place);
 	if (r < 0 || !place)
 		return r;
-	place->own = true;
+	if (place) /* always: it is the first */
+		place->own = true;
 	return 0;
 }
 
