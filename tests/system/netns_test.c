@@ -84,11 +84,12 @@ static void found_however_kept(void **state)
 	(void)state;
 	struct lp_error err = {0};
 	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
-	struct lab_ns by_process = make_ns(&fds, 1001), by_name = make_ns(&fds, 1002),
-	              by_mount = make_ns(&fds, 1003);
-	_cleanup_(lab_ns_done) struct lab_ns by_descriptor = make_ns(&fds, 1004);
+	struct lab_ns by_process = make_ns(&fds, 1001);
 	_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
 	must(lab_child_start(&child, stay_inside, &by_process));
+	/* after the child, which would hold their descriptors too */
+	struct lab_ns by_name = make_ns(&fds, 1002), by_mount = make_ns(&fds, 1003);
+	_cleanup_(lab_ns_done) struct lab_ns by_descriptor = make_ns(&fds, 1004);
 	assert_ok(lab_ns_name(&mounts, &by_name, "lab-named", &err), err);
 	assert_ok(lab_ns_bind(&mounts, &by_mount, "/mnt/lab-mounted", &err), err);
 	lab_ns_done(&by_process);
