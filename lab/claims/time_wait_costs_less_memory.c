@@ -103,6 +103,13 @@ static double median(double *values, unsigned n)
 	return values[n / 2];
 }
 
+/* The middle half of the sorted rounds, apart by more than a quarter of `whole`: noise of others.
+ */
+static bool scattered(const double *sorted, unsigned n, double whole)
+{
+	return sorted[n * 3 / 4] - sorted[n / 4] > whole / 4;
+}
+
 static int measure(struct lab_trial *trial, const struct lab_slab *slab, struct costs *costs)
 {
 	struct round rounds[ROUNDS];
@@ -163,10 +170,13 @@ static int run(struct lab_trial *trial)
 		return lab_verdict(trial, LAB_DEPENDS, "no TIME_WAIT was left to take memory");
 	if (costs.n < TOO_FEW)
 		return by_objects(trial);
-	const char *by = slab.exact ? "/proc/slabinfo" : "/proc/meminfo";
-	lab_told(trial, "measured_by", by);
 	double time_wait = median(costs.time_wait, costs.n);
 	double established = median(costs.established, costs.n);
+	if (scattered(costs.time_wait, costs.n, established) ||
+	    scattered(costs.established, costs.n, established))
+		return by_objects(trial);
+	const char *by = slab.exact ? "/proc/slabinfo" : "/proc/meminfo";
+	lab_told(trial, "measured_by", by);
 	lab_measured(trial, "time_wait_bytes", time_wait);
 	lab_measured(trial, "established_bytes", established);
 	return lab_verdict_if(trial, time_wait > 0 && time_wait < established / 2,
