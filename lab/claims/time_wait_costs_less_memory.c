@@ -12,7 +12,6 @@
 
 enum {
 	ENOUGH = 5, /* rounds in which the machine was quiet */
-	TOO_FEW = 3,
 	ROUNDS = 10,
 	PATIENCE_S = 12,
 	TIME_WAITS = 3000,
@@ -103,11 +102,11 @@ static double median(double *values, unsigned n)
 	return values[n / 2];
 }
 
-/* The middle half of the sorted rounds, apart by more than a quarter of `whole`: noise of others.
+/* The middle half of the sorted rounds, apart by more than a tenth of `whole`: noise of others.
  */
 static bool scattered(const double *sorted, unsigned n, double whole)
 {
-	return sorted[n * 3 / 4] - sorted[n / 4] > whole / 4;
+	return sorted[n * 3 / 4] - sorted[n / 4] > whole / 10;
 }
 
 static int measure(struct lab_trial *trial, const struct lab_slab *slab, struct costs *costs)
@@ -168,7 +167,7 @@ static int run(struct lab_trial *trial)
 		return r;
 	if (costs.left <= 0)
 		return lab_verdict(trial, LAB_DEPENDS, "no TIME_WAIT was left to take memory");
-	if (costs.n < TOO_FEW)
+	if (costs.n < ENOUGH)
 		return by_objects(trial);
 	double time_wait = median(costs.time_wait, costs.n);
 	double established = median(costs.established, costs.n);
