@@ -22,10 +22,10 @@ for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
 class Run:
     """What one run of the command gave."""
 
-    def __init__(self, *arguments, env=None, **more):
+    def __init__(self, *arguments, program=LASTPORT, env=None, **more):
         more.setdefault("stdin", subprocess.DEVNULL)
         more.setdefault("stdout", subprocess.PIPE)
-        done = subprocess.run([LASTPORT, *arguments], stderr=subprocess.PIPE, timeout=TIMEOUT_S,
+        done = subprocess.run([program, *arguments], stderr=subprocess.PIPE, timeout=TIMEOUT_S,
                               env=WORLD | (env or {}), check=False, **more)
         self.arguments = arguments
         self.status = done.returncode
