@@ -234,19 +234,33 @@ static int choose_options(struct look *look, struct lp_sockets_options *ret)
 	                       "Linux 6.8");
 }
 
+/*
+ * Whether a namespace has sockets of any kind besides those in its TCP tables: where it has none,
+ * as in many a container, none can be bound, whatever goes on in the others.
+ */
+static bool has_others(const struct lp_netns *netns)
+{
+	if (!netns->sockets_used.known || !netns->in_use4.known)
+		return true;
+	uint64_t in_tables = netns->in_use4.n + (netns->in_use6.known ? netns->in_use6.n : 0);
+	return netns->sockets_used.n > in_tables;
+}
+
 static int read_all_sockets(struct look *look, const struct lp_sockets_options *options)
 {
 	static const struct lp_port_map nothing_reserved;
 	struct lp_snapshot *snapshot = look->snapshot;
 	for (size_t i = 0; i < snapshot->n_netns; i++) {
 		const struct stop *stop = &look->stops[i];
+		struct lp_sockets_options those = *options;
+		those.bound = options->bound && has_others(&snapshot->netns[i]);
 		int r = enter(look, stop->place);
 		if (r < 0)
 			r = tell_not_entered(look, stop->place, r);
 		else
 			r = lp_sockets_read(snapshot, &snapshot->netns[i],
 			                    stop->reserved ? stop->reserved : &nothing_reserved,
-			                    options);
+			                    &those);
 		if (r < 0)
 			return r;
 	}

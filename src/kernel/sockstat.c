@@ -51,6 +51,15 @@ static int parse_words(const char *at, const struct word *words, size_t n)
 	return *at == '\n' ? 0 : -EINVAL;
 }
 
+/* "sockets: used 8"; unknown where it is not there or torn. */
+static struct lp_figure parse_used(const char *text)
+{
+	struct lp_figure used = {0};
+	const struct word words[] = {{"used", &used}};
+	const char *line = find_line(text, "sockets:");
+	return line && parse_words(line, words, 1) == 0 ? used : (struct lp_figure){0};
+}
+
 int lp_sockstat_parse(const char *text, struct lp_netns *netns, struct lp_machine *machine)
 {
 	struct lp_figure in_use = {0}, orphans = {0}, time_wait = {0}, allocated = {0}, pages = {0};
@@ -64,6 +73,7 @@ int lp_sockstat_parse(const char *text, struct lp_netns *netns, struct lp_machin
 		return r;
 	netns->in_use4 = in_use;
 	netns->time_wait = time_wait;
+	netns->sockets_used = parse_used(text);
 	machine->orphans = orphans;
 	machine->tcp_allocated = allocated;
 	machine->tcp_pages = pages;

@@ -127,6 +127,7 @@ struct lp_netns {
 
 	/* sockstat, sockstat6: sockets in the tables, without TIME_WAIT; TIME_WAIT of both */
 	struct lp_figure in_use4, in_use6, time_wait;
+	struct lp_figure sockets_used; /* sockstat: sockets of every kind, without TIME_WAIT */
 	bool has_ipv6;
 
 	struct lp_figure conntrack_entries, conntrack_max; /* net/netfilter/nf_conntrack_* */

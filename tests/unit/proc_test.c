@@ -19,6 +19,8 @@ static void sockstat_is_read(void **state)
 	assert_int_equal(lp_sockstat_parse(sockstat, &netns, &machine), 0);
 	assert_true(netns.in_use4.known && netns.time_wait.known);
 	assert_int_equal(netns.in_use4.n, 1);
+	assert_true(netns.sockets_used.known);
+	assert_int_equal(netns.sockets_used.n, 13);
 	assert_int_equal(machine.orphans.n, 2);
 	assert_int_equal(netns.time_wait.n, 3);
 	assert_int_equal(machine.tcp_allocated.n, 4);
