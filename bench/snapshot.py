@@ -22,6 +22,8 @@ BY_TUPLE = SS + "awk '{c[$3 \" \" $4]++} END {for (k in c) print c[k], k}'"
 OURS = "lastport --netns self"
 COMMANDS = {
     OURS: [LASTPORT, "--netns", "self"],
+    "lastport --netns self --reader=diag": [LASTPORT, "--netns", "self", "--reader=diag"],
+    "lastport --netns self --reader=bpf": [LASTPORT, "--netns", "self", "--reader=bpf"],
     "lastport --netns self --all --json": [LASTPORT, "--netns", "self", "--all", "--json"],
     "ss | awk": ["sh", "-c", BY_POOL],
     "ss | awk, ports kept": ["sh", "-c", BY_TUPLE],

@@ -19,7 +19,7 @@ _lastport_values()
 		printf '%s\n' auto always never
 		;;
 	--reader)
-		printf '%s\n' auto diag
+		printf '%s\n' auto bpf diag
 		;;
 	--expect | -e)
 		compgen -f -- "$2"

@@ -35,6 +35,7 @@ struct lastport_look_options {
 	const char *netns;    /* a name of /run/netns, an inode, "host", "self", or NULL or "all" */
 	const char *kind;     /* only this kind of limit, or NULL for all */
 	uint32_t interval_ms; /* 0: one look; else a second one so much later, for growth */
+	const char *reader;   /* "diag", "bpf", or NULL or "auto": what is quicker here */
 };
 #define LASTPORT_LOOK_OPTIONS_INIT                           \
 	{                                                    \

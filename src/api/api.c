@@ -135,6 +135,19 @@ static bool take_struct(void *ours, size_t our_size, const void *theirs)
 	return true;
 }
 
+static int choose_reader(const char *name, enum lp_read *ret, struct lp_error *err)
+{
+	static const char *const names[] = {
+	        [LP_READ_AUTO] = "auto", [LP_READ_DIAG] = "diag", [LP_READ_BPF] = "bpf"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!name || !strcmp(name, names[i])) {
+			*ret = (enum lp_read)i;
+			return 0;
+		}
+	}
+	return lp_fail(err, EINVAL, "no reader is called '%s': expected diag, bpf or auto", name);
+}
+
 static int look(const struct lastport_look_options *given, struct lastport_report **ret,
                 struct lp_error *err)
 {
@@ -153,6 +166,9 @@ static int look(const struct lastport_look_options *given, struct lastport_repor
 	if (r < 0)
 		return r;
 	struct lp_look_options look_options = {.netns = options.netns};
+	r = choose_reader(options.reader, &look_options.reader, err);
+	if (r < 0)
+		return r;
 	if (options.interval_ms)
 		return look_twice(&kernel, &look_options, only, options.interval_ms, ret, err);
 	return look_once(&kernel, &look_options, only, ret, err);

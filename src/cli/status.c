@@ -29,21 +29,19 @@ static const struct argp_option options[] = {
          "look twice, so far apart, to see how fast those limits fill whose rate one look does "
          "not tell",
          0},
-        {"reader", KEY_READER, "READER", 0, "how to read sockets: 'diag' or 'auto' (the default)",
-         0},
+        {"reader", KEY_READER, "READER", 0,
+         "how to read sockets: 'diag', 'bpf' or 'auto' (the default)", 0},
         {"colour", KEY_COLOUR, "WHEN", 0, "'auto' (the default), 'always' or 'never'", 0},
         {"color", 0, NULL, OPTION_ALIAS, NULL, 0},
         {"width", 'w', "COLUMNS", 0, "columns to write for; else the terminal's", 0},
         {0},
 };
 
-static void check_reader(const struct argp_state *state, const char *text)
+static const char *option_reader(const struct argp_state *state, const char *text)
 {
-	if (!strcmp(text, "bpf"))
-		usage_error(state, "reader 'bpf' is not part of this version: expected diag or "
-		                   "auto");
-	if (strcmp(text, "diag") != 0 && strcmp(text, "auto") != 0)
-		usage_error(state, "reader '%s': expected diag or auto", text);
+	if (strcmp(text, "diag") != 0 && strcmp(text, "bpf") != 0 && strcmp(text, "auto") != 0)
+		usage_error(state, "reader '%s': expected diag, bpf or auto", text);
+	return text;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -70,7 +68,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		        (uint32_t)(option_real(state, "interval", arg, "s", 0.1, LONGEST_S) * 1000);
 		return 0;
 	case KEY_READER:
-		check_reader(state, arg);
+		o->look.reader = option_reader(state, arg);
 		return 0;
 	case KEY_COLOUR:
 		o->colour = option_when(state, arg);

@@ -130,8 +130,15 @@ int lp_sockets_read(struct lp_snapshot *snapshot, struct lp_netns *netns,
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
+enum lp_read {
+	LP_READ_AUTO, /* what is quicker here */
+	LP_READ_DIAG,
+	LP_READ_BPF, /* sock_diag where programs can't be loaded, which is a gap ("reader") */
+};
+
 struct lp_look_options {
 	const char *netns; /* name, inode in decimal, "host", "self"; NULL or "all" for every one */
+	enum lp_read reader;
 };
 
 /* Fills a new snapshot of the machine. *ret is the caller's. */

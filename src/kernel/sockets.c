@@ -8,20 +8,12 @@
 
 #include "base/cleanup.h"
 #include "kernel/diag.h"
-#include "kernel/kernel.h"
+#include "kernel/reading.h"
 #include "snapshot/pools.h"
 
 enum {
 	TRIES = 3, /* of a dump that was interrupted or lost something */
 	CONNECTIONS = (1 << LP_STATES) - 2 - (1 << LP_LISTEN) - (1 << LP_CLOSE),
-};
-
-struct reading {
-	struct lp_sockets *sockets;
-	const struct lp_sockets_options *options;
-	uint32_t sequence;
-	bool torn;   /* something is missing from what was read */
-	bool failed; /* something could not be read at all */
 };
 
 static struct lp_address address_of(const struct lp_diag_message *m, const uint8_t *bytes)
@@ -31,7 +23,7 @@ static struct lp_address address_of(const struct lp_diag_message *m, const uint8
 
 static int take_listener(const struct lp_diag_message *m, void *context)
 {
-	struct reading *reading = context;
+	struct lp_reading *reading = context;
 	struct lp_listener listener = {
 	        .address = address_of(m, m->local),
 	        .inode = m->inode,
@@ -46,7 +38,7 @@ static int take_listener(const struct lp_diag_message *m, void *context)
 
 static int take_bound(const struct lp_diag_message *m, void *context)
 {
-	struct reading *reading = context;
+	struct lp_reading *reading = context;
 	struct lp_address address = address_of(m, m->local);
 	if (m->state != LP_CLOSE || !m->local_port)
 		return 0;
@@ -55,7 +47,7 @@ static int take_bound(const struct lp_diag_message *m, void *context)
 
 static int take_connection(const struct lp_diag_message *m, void *context)
 {
-	struct reading *reading = context;
+	struct lp_reading *reading = context;
 	if (m->state == 0 || m->state >= LP_STATES || m->state == LP_LISTEN)
 		return 0;
 	struct lp_socket socket = {
@@ -98,7 +90,7 @@ static const char *why_torn(const struct lp_diag_result *result)
 	return "the table changed during the dump (NLM_F_DUMP_INTR)";
 }
 
-static int walk_once(struct reading *reading, const struct walk *walk,
+static int walk_once(struct lp_reading *reading, const struct walk *walk,
                      struct lp_diag_result *result)
 {
 	_cleanup_(lp_close_fd) int fd = open_diag(reading->options);
@@ -108,9 +100,10 @@ static int walk_once(struct reading *reading, const struct walk *walk,
 }
 
 /* Asks until an answer comes whole, TRIES times. What stays missing is a gap. 0 or -ENOMEM. */
-static int walk_whole(struct lp_snapshot *snapshot, const struct lp_netns *netns,
-                      struct reading *reading, const struct walk *walk)
+static int walk_whole(struct lp_reading *reading, const struct walk *walk)
 {
+	struct lp_snapshot *snapshot = reading->snapshot;
+	uint64_t inode = reading->netns->inode;
 	struct lp_diag_result result = {0};
 	int r = 0;
 	for (int try = 0; try < TRIES; try++) {
@@ -124,14 +117,14 @@ static int walk_whole(struct lp_snapshot *snapshot, const struct lp_netns *netns
 	}
 	if (torn(&result)) {
 		reading->torn = true;
-		return lp_snapshot_gap(snapshot, "sockets", netns->inode, "%s: %s, %d times",
-		                       walk->what, why_torn(&result), TRIES);
+		return lp_snapshot_gap(snapshot, "sockets", inode, "%s: %s, %d times", walk->what,
+		                       why_torn(&result), TRIES);
 	}
 	reading->failed = true;
 	if (r == -ENOENT || r == -EPROTONOSUPPORT)
-		return lp_snapshot_gap(snapshot, "sockets", netns->inode,
+		return lp_snapshot_gap(snapshot, "sockets", inode,
 		                       "%s: this kernel has no sock_diag for TCP", walk->what);
-	return lp_snapshot_gap(snapshot, "sockets", netns->inode, "%s: sock_diag: %s", walk->what,
+	return lp_snapshot_gap(snapshot, "sockets", inode, "%s: sock_diag: %s", walk->what,
 	                       strerror(-r));
 }
 
@@ -142,12 +135,9 @@ static const struct walk bound = {"bound sockets", 1 << LP_DIAG_BOUND_BIT, lp_so
 static const struct walk connections = {"connections", CONNECTIONS, lp_sockets_begin,
                                         take_connection};
 
-/*
- * Whether there can be connections besides the listeners just read. A dump of an empty table
- * still walks it: 0.3 ms. Requests that are not in sockstat yet do not matter here.
- */
-static bool has_connections(const struct lp_netns *netns)
+bool lp_reading_has_connections(const struct lp_reading *reading)
 {
+	const struct lp_netns *netns = reading->netns;
 	if (!netns->in_use4.known || !netns->time_wait.known)
 		return true;
 	uint64_t sockets = netns->in_use4.n + netns->time_wait.n +
@@ -172,37 +162,48 @@ static int tell_what_is_left_out(struct lp_snapshot *snapshot, const struct lp_n
 	return r;
 }
 
-static int read_connections(struct lp_snapshot *snapshot, struct lp_netns *netns,
-                            struct reading *reading)
+static int read_connections(struct lp_reading *reading)
 {
-	if (!has_connections(netns)) {
+	if (!lp_reading_has_connections(reading)) {
 		lp_sockets_begin(reading->sockets);
 		return 0;
 	}
-	int r = walk_whole(snapshot, netns, reading, &connections);
+	int r = walk_whole(reading, &connections);
 	if (r == 0 && lp_sockets_recount(reading->sockets))
-		r = walk_whole(snapshot, netns, reading, &connections);
+		r = walk_whole(reading, &connections);
+	return r;
+}
+
+int lp_reading_begin(struct lp_reading *reading, struct lp_snapshot *snapshot,
+                     struct lp_netns *netns, const struct lp_port_map *reserved,
+                     const struct lp_sockets_options *options)
+{
+	*reading = (struct lp_reading){.snapshot = snapshot, .netns = netns, .options = options};
+	int r = lp_sockets_new(netns, reserved, &reading->sockets);
+	if (r == 0)
+		r = walk_whole(reading, &listeners);
+	if (r == 0 && options->bound)
+		r = walk_whole(reading, &bound);
+	return r;
+}
+
+int lp_reading_end(struct lp_reading *reading)
+{
+	struct lp_netns *netns = reading->netns;
+	int r = lp_sockets_finish(reading->sockets);
+	netns->sockets_torn = reading->torn;
+	netns->sockets_read = !reading->failed;
+	if (r == 0)
+		r = tell_what_is_left_out(reading->snapshot, netns, reading->sockets);
 	return r;
 }
 
 int lp_sockets_read(struct lp_snapshot *snapshot, struct lp_netns *netns,
                     const struct lp_port_map *reserved, const struct lp_sockets_options *options)
 {
-	_cleanup_(lp_sockets_freep) struct lp_sockets *sockets = NULL;
-	int r = lp_sockets_new(netns, reserved, &sockets);
-	if (r < 0)
-		return r;
-	struct reading reading = {.sockets = sockets, .options = options};
-	r = walk_whole(snapshot, netns, &reading, &listeners);
-	if (r == 0 && options->bound)
-		r = walk_whole(snapshot, netns, &reading, &bound);
+	_cleanup_(lp_reading_done) struct lp_reading reading = {0};
+	int r = lp_reading_begin(&reading, snapshot, netns, reserved, options);
 	if (r == 0)
-		r = read_connections(snapshot, netns, &reading);
-	if (r == 0)
-		r = lp_sockets_finish(sockets);
-	netns->sockets_torn = reading.torn;
-	netns->sockets_read = !reading.failed;
-	if (r == 0)
-		r = tell_what_is_left_out(snapshot, netns, sockets);
-	return r;
+		r = read_connections(&reading);
+	return r < 0 ? r : lp_reading_end(&reading);
 }

@@ -20,15 +20,26 @@ static uint32_t ports_for_connect(const struct lp_netns *netns)
 	return ports > netns->held ? ports - netns->held : 0;
 }
 
-/* tcp_twsk_unique(), net/ipv4/tcp_ipv4.c, but for the age. */
+static bool timestamps_on(const struct lp_netns *netns)
+{
+	return netns->timestamps.known && netns->timestamps.n != 0;
+}
+
+/* tcp_twsk_unique(), net/ipv4/tcp_ipv4.c: what it asks of the namespace and the addresses. */
 static bool reuse_allowed(const struct lp_netns *netns, const struct lp_pool_key *key)
 {
-	if (!netns->tw_reuse.known || !netns->timestamps.known || netns->timestamps.n == 0)
+	if (!netns->tw_reuse.known)
 		return false;
 	if (netns->tw_reuse.n == 1)
 		return true;
 	return netns->tw_reuse.n == 2 &&
 	       (lp_address_is_loopback(&key->local) || lp_address_is_loopback(&key->remote));
+}
+
+static uint32_t reusable_of(const struct lp_netns *netns, const struct lp_pool *pool)
+{
+	bool stamped = netns->aged_exact || timestamps_on(netns);
+	return stamped && reuse_allowed(netns, &pool->key) ? pool->aged : 0;
 }
 
 /*
@@ -52,8 +63,7 @@ static bool any_looks_bound(const struct lp_netns *netns)
 static int add_pool(struct lp_limits *limits, const struct lp_netns *netns, size_t index,
                     const struct lp_pool *pool, unsigned assumed)
 {
-	bool reuse = reuse_allowed(netns, &pool->key);
-	uint32_t reusable = reuse ? pool->aged : 0;
+	uint32_t reusable = reusable_of(netns, pool);
 	struct lp_limit *limit =
 	        lp_limits_add(limits, &lp_local_ports, index, lp_pool_total(pool) - reusable,
 	                      ports_for_connect(netns));
@@ -62,7 +72,7 @@ static int add_pool(struct lp_limits *limits, const struct lp_netns *netns, size
 	limit->pool = pool;
 	limit->reusable = lp_figure(reusable);
 	limit->exact = !pool->missed && !netns->sockets_torn;
-	limit->assumed = assumed | (reusable ? LP_ASSUME_TIMESTAMPS : 0);
+	limit->assumed = assumed | (reusable && !netns->aged_exact ? LP_ASSUME_TIMESTAMPS : 0);
 	return 0;
 }
 
@@ -86,7 +96,7 @@ static int collect_netns(struct lp_limits *limits, const struct lp_netns *netns,
 	if (!netns->sockets_read || !netns->range_low.known)
 		return 0;
 	unsigned assumed = lp_range_is_odd(netns) ? LP_ASSUME_ODD_RANGE : 0;
-	if (any_looks_bound(netns))
+	if (!netns->held_exact && any_looks_bound(netns))
 		assumed |= LP_ASSUME_PORTS_BY_CONNECT;
 	int r = 0;
 	for (size_t i = 0; i < netns->n_pools && r == 0; i++)
@@ -141,7 +151,8 @@ static bool flow(const struct lp_snapshot *snapshot, const struct lp_limit *limi
 	const struct lp_pool nobodys = {.key.local = lp_address_any(limit->family)};
 	const struct lp_pool *pool = limit->pool ? limit->pool : &nobodys;
 	const struct lp_netns *netns = &snapshot->netns[limit->netns];
-	bool reuse = reuse_allowed(netns, &pool->key) && netns->tw_reuse_delay_ms.known;
+	bool reuse = timestamps_on(netns) && reuse_allowed(netns, &pool->key) &&
+	             netns->tw_reuse_delay_ms.known;
 	lp_flow_of_pool(netns, pool, flow);
 	flow->counts = true;
 	flow->live = lp_pool_total(pool) - pool->states[LP_TIME_WAIT];

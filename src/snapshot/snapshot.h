@@ -85,7 +85,7 @@ struct lp_pool {
 	 * range, not reserved, not held by an explicit bind.
 	 */
 	uint16_t states[LP_STATES];
-	uint16_t aged;           /* TIME_WAIT older than tcp_tw_reuse_delay */
+	uint16_t aged;           /* TIME_WAIT older than tcp_tw_reuse_delay: see aged_exact */
 	uint16_t oldest_left_ms; /* time left of the oldest TIME_WAIT; 0 to 60000 */
 	uint16_t missed;         /* at most so many more were summed away before it was kept */
 	uint16_t low_ports;      /* LP_ACCEPTED: client ports below 1024 */
@@ -134,6 +134,8 @@ struct lp_netns {
 
 	uint32_t reserved; /* ports of the range in ip_local_reserved_ports */
 	uint32_t held;     /* ports of the range, not reserved, that an explicit bind holds */
+	bool held_exact;   /* … those of bind() before connect() too, as the kernel keeps them */
+	bool aged_exact;   /* pools' `aged` are of connections that had timestamps */
 
 	bool sockets_read; /* what follows was read … */
 	bool sockets_torn; /* … but not wholly: there is a gap that says why */
@@ -178,6 +180,7 @@ struct lp_gap {
 
 enum lp_reader {
 	LP_READER_DIAG,
+	LP_READER_BPF,
 };
 
 struct lp_snapshot {

@@ -41,15 +41,18 @@ struct lp_sockets {
 
 	struct lp_port_map listening; /* a listener on any address */
 	struct lp_port_map explicit;  /* a listener or bound socket on any address */
-	struct lp_port_map usable;    /* connect() may choose it */
-	struct lp_port_map taken;     /* a connection on any address */
-	struct lp_port_map taken4;    /* a connection on any IPv4 address */
-	uint32_t low, high;           /* the range; high < low when it is not known */
+	struct lp_port_map closed;    /* connect() passes over it; if knows_closed */
+	bool knows_closed;
+	struct lp_port_map usable; /* connect() may choose it */
+	struct lp_port_map taken;  /* a connection on any address */
+	struct lp_port_map taken4; /* one that is in the way of 0.0.0.0 */
+	struct lp_port_map taken6; /* one of which that is not told */
+	uint32_t low, high;        /* the range; high < low when it is not known */
 
 	struct bind_map binds[BINDS_MAX];
 	size_t n_binds, binds_left_out;
 	uint16_t slots[BINDS_SLOTS]; /* open addressing, index into binds + 1 */
-	uint64_t aged_below_ms;      /* a TIME_WAIT with less left is older than the reuse delay */
+	uint64_t delay_ms;           /* tcp_tw_reuse_delay */
 };
 
 int lp_sockets_new(struct lp_netns *netns, const struct lp_port_map *reserved,
@@ -66,8 +69,7 @@ int lp_sockets_new(struct lp_netns *netns, const struct lp_port_map *reserved,
 		s->low = (uint32_t)netns->range_low.n;
 		s->high = (uint32_t)netns->range_high.n;
 	}
-	uint64_t delay = netns->tw_reuse_delay_ms.known ? netns->tw_reuse_delay_ms.n : 1000;
-	s->aged_below_ms = delay < LP_TIME_WAIT_S * 1000 ? LP_TIME_WAIT_S * 1000 - delay : 0;
+	s->delay_ms = netns->tw_reuse_delay_ms.known ? netns->tw_reuse_delay_ms.n : 1000;
 	int r = lp_pools_new(&s->pools);
 	if (r < 0)
 		return r;
@@ -132,6 +134,23 @@ void lp_sockets_forget_bound(struct lp_sockets *sockets)
 		lp_port_set(&sockets->explicit, netns->listeners[i].port);
 }
 
+void lp_sockets_know_closed(struct lp_sockets *sockets, bool knows)
+{
+	sockets->knows_closed = knows;
+	memset(&sockets->closed, 0, sizeof(sockets->closed));
+}
+
+void lp_sockets_closed(struct lp_sockets *sockets, uint16_t port)
+{
+	lp_port_set(&sockets->closed, port);
+}
+
+/* The ports that connect() passes over. */
+static const struct lp_port_map *closed(const struct lp_sockets *s)
+{
+	return s->knows_closed ? &s->closed : &s->explicit;
+}
+
 static bool in_range(const struct lp_sockets *s, uint32_t port)
 {
 	return port >= s->low && port <= s->high;
@@ -146,8 +165,9 @@ void lp_sockets_begin(struct lp_sockets *sockets)
 	memset(&sockets->usable, 0, sizeof(sockets->usable));
 	memset(&sockets->taken, 0, sizeof(sockets->taken));
 	memset(&sockets->taken4, 0, sizeof(sockets->taken4));
+	memset(&sockets->taken6, 0, sizeof(sockets->taken6));
 	for (uint32_t port = sockets->low; port <= sockets->high; port++)
-		if (!lp_port_get(sockets->reserved, port) && !lp_port_get(&sockets->explicit, port))
+		if (!lp_port_get(sockets->reserved, port) && !lp_port_get(closed(sockets), port))
 			lp_port_set(&sockets->usable, port);
 	forget_binds(sockets);
 	lp_pools_restart(sockets->pools);
@@ -180,8 +200,10 @@ static void take_port(struct lp_sockets *s, const struct lp_socket *socket)
 	if (map)
 		lp_port_set(map->taken, socket->local_port);
 	lp_port_set(&s->taken, socket->local_port);
-	if (socket->local.family == AF_INET)
+	if (socket->local.family == AF_INET || socket->v6only == LP_NO)
 		lp_port_set(&s->taken4, socket->local_port);
+	else if (socket->v6only == LP_UNTOLD)
+		lp_port_set(&s->taken6, socket->local_port);
 }
 
 static void count_timer(struct lp_netns *netns, uint32_t left_ms)
@@ -199,6 +221,16 @@ static void bump(uint16_t *count, bool by)
 		*count = (uint16_t)(*count + by);
 }
 
+/* tcp_twsk_unique(), net/ipv4/tcp_ipv4.c: what it asks of the TIME_WAIT. */
+static bool is_aged(const struct lp_sockets *s, const struct lp_socket *socket)
+{
+	if (socket->timestamps == LP_NO)
+		return false;
+	if (socket->age_told)
+		return socket->age_ms > s->delay_ms;
+	return socket->left_ms + s->delay_ms < LP_TIME_WAIT_S * 1000;
+}
+
 static void count_in_pool(const struct lp_sockets *s, struct lp_pool *pool,
                           const struct lp_socket *socket)
 {
@@ -211,7 +243,7 @@ static void count_in_pool(const struct lp_sockets *s, struct lp_pool *pool,
 		return;
 	uint32_t second = socket->left_ms / 1000;
 	bump(&pool->left[second < LP_TIME_WAIT_S ? second : LP_TIME_WAIT_S - 1], true);
-	bump(&pool->aged, socket->left_ms < s->aged_below_ms);
+	bump(&pool->aged, is_aged(s, socket));
 	if (socket->left_ms < pool->oldest_left_ms)
 		pool->oldest_left_ms = (uint16_t)socket->left_ms;
 }
@@ -289,10 +321,11 @@ static void weigh_bind(const struct lp_sockets *s, const struct lp_address *addr
 		if (lp_port_get(s->reserved, port))
 			continue;
 		bool six_alone = any4 && !lp_port_get(&s->taken4, port);
+		bool untold = lp_port_get(&s->taken6, port);
 		if (lp_port_get(&held, port)) {
 			ret->held++;
-		} else if (six_alone && lp_port_get(&s->explicit, port)) {
-			/* accepted by a listener for IPv6 only, as they are from then on */
+		} else if (six_alone && (!untold || lp_port_get(&s->explicit, port))) {
+			/* for IPv6 only; so is what such a listener accepts */
 			continue;
 		} else if (lp_port_get(taken, port)) {
 			ret->taken++;
@@ -327,8 +360,9 @@ int lp_sockets_finish(struct lp_sockets *sockets)
 {
 	struct lp_netns *netns = sockets->netns;
 	for (uint32_t port = sockets->low; port <= sockets->high; port++)
-		netns->held += lp_port_get(&sockets->explicit, port) &&
-		               !lp_port_get(sockets->reserved, port);
+		netns->held +=
+		        lp_port_get(closed(sockets), port) && !lp_port_get(sockets->reserved, port);
+	netns->held_exact = sockets->knows_closed;
 	int r = finish_binds(sockets);
 	if (r < 0)
 		return r;

@@ -12,12 +12,19 @@
 
 #include "snapshot/snapshot.h"
 
+/* What a reader may not be able to tell. */
+enum lp_told { LP_UNTOLD, LP_NO, LP_YES };
+
 /* One connection, as a reader decoded it. IPv4-mapped addresses are folded. */
 struct lp_socket {
 	struct lp_address local, remote;
 	uint16_t local_port, remote_port;
-	uint8_t state;    /* enum lp_tcp_state */
+	uint8_t state;      /* enum lp_tcp_state */
+	uint8_t v6only;     /* enum lp_told */
+	uint8_t timestamps; /* enum lp_told; of a TIME_WAIT: whether it had them on */
+	bool age_told;
 	uint32_t left_ms; /* TIME_WAIT: until it goes away, 0 to 60000 */
+	uint32_t age_ms;  /* TIME_WAIT: since it began, if age_told; else left_ms tells it too */
 };
 
 struct lp_sockets;
@@ -37,6 +44,14 @@ int lp_sockets_listener(struct lp_sockets *sockets, const struct lp_listener *li
 /* A bound socket that is not connected: its port is held. -ENOMEM, else 0. */
 int lp_sockets_bound(struct lp_sockets *sockets, const struct lp_address *address, uint16_t port,
                      bool v6only);
+
+/*
+ * Whether the caller knows which ports connect() passes over, and tells them all by
+ * lp_sockets_closed(): else those are that a listener or bound socket holds. Forgets those told
+ * before.
+ */
+void lp_sockets_know_closed(struct lp_sockets *sockets, bool knows);
+void lp_sockets_closed(struct lp_sockets *sockets, uint16_t port);
 
 /* Forgets listeners and bound sockets, or the latter alone, for another try at reading them. */
 void lp_sockets_forget_held(struct lp_sockets *sockets);

@@ -87,7 +87,7 @@ static json_t *gap_list(const struct lp_snapshot *snapshot)
 	return json_incref(list);
 }
 
-static const char *const reader_names[] = {[LP_READER_DIAG] = "diag"};
+static const char *const reader_names[] = {[LP_READER_DIAG] = "diag", [LP_READER_BPF] = "bpf"};
 
 static json_t *head_object(const struct lp_report *report)
 {

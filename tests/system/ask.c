@@ -52,14 +52,34 @@ static void check_schema(const struct answer *answer)
 	assert_int_equal(json_integer_value(json_object_get(answer->root, "schema")), 1);
 }
 
+const char *ask_reader(void)
+{
+	return getenv("LASTPORT_READER");
+}
+
+bool ask_reader_sees_more(void)
+{
+	const char *reader = ask_reader();
+	return reader && !strcmp(reader, "bpf");
+}
+
 struct answer ask_ns(const struct lab_ns *ns)
+{
+	return ask_ns_by(ns, ask_reader());
+}
+
+struct answer ask_ns_by(const struct lab_ns *ns, const char *reader)
 {
 	_cleanup_(lab_leave) int home = must(lab_enter(ns));
 	(void)home;
 	char inode[32];
 	(void)snprintf(inode, sizeof(inode), "%" PRIu64, ns->inode);
-	struct answer answer = ask_raw("status", "--json", "--all", "--netns", inode, NULL);
+	struct answer answer = ask_raw("status", "--json", "--all", "--netns", inode, "--reader",
+	                               reader ? reader : "auto", NULL);
 	check_schema(&answer);
+	if (reader)
+		assert_string_equal(json_string_value(json_object_get(answer.root, "reader")),
+		                    reader);
 	return answer;
 }
 

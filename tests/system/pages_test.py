@@ -147,7 +147,7 @@ def completion_has_commands_and_values(problems):
         (complete("check", "--kind", "=", "local"), {"local-ports"}),
         (complete("check", "--kind", "="), set(kinds())),
         (complete("--colour", "a"), {"auto", "always"}),
-        (complete("--reader", ""), {"auto", "diag"}),
+        (complete("--reader", ""), {"auto", "bpf", "diag"}),
         (complete("--netns", "s"), {"self"}),
         (complete("prove", "time-wait-h"), {claim for claim in claims()
                                             if claim.startswith("time-wait-h")}),

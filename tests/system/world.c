@@ -276,6 +276,27 @@ static void use_pool(struct world *w, struct world_pool *pool)
 		(void)lab_open_and_end(&pool->how, &pool->to, pool->listener, LAB_TOGETHER, 5);
 }
 
+/* Ports that bind() chose: lost to every destination, even while they are in TIME_WAIT. */
+static void connect_bound(struct world *w)
+{
+	struct dice *dice = &w->dice;
+	unsigned n = dice_pick(dice, 0, 12);
+	for (unsigned i = 0; i < n; i++) {
+		const struct world_pool *pool =
+		        &w->pools[dice_pick(dice, 0, (unsigned)w->n_pools - 1)];
+		struct lab_addr from =
+		        address_of(pool->local, 0, lab_addr_family(&pool->to) != pool->family);
+		struct lab_how how = {.ns = &w->client, .from = &from};
+		struct lab_pair pair = LAB_PAIR_NONE;
+		int r = lab_pair_open(&how, &pool->to, pool->listener, &pair);
+		if (r == -EADDRNOTAVAIL || r == -EADDRINUSE)
+			return;
+		must(r);
+		w->bound_six |= pool->family == AF_INET6;
+		meet(w, &pair, (enum fate)dice_pick(dice, 0, FATES - 1));
+	}
+}
+
 /* With a short delay: TIME_WAITs older than it, then younger ones. */
 static void let_age(const struct world *w)
 {
@@ -293,6 +314,8 @@ void world_fill(struct world *w)
 		w->stale_ns = lp_clock_ns() + w->delay_ms * INT64_C(1000000);
 		for (size_t i = 0; i < w->n_pools; i++)
 			use_pool(w, &w->pools[i]);
+		if (w->bind_first)
+			connect_bound(w);
 		if (twice)
 			let_age(w);
 	}

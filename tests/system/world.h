@@ -42,6 +42,7 @@ struct world {
 	} destinations[2][WORLD_DESTINATIONS];
 	struct world_pool pools[WORLD_POOLS];
 	size_t n_pools;
+	bool bind_first;    /* to be set before world_fill(): also bind() before connect() */
 	bool bound_six;     /* IPv6 connections of sockets that were bound to an address */
 	struct lab_fds fds; /* everything that is held open */
 };

@@ -234,7 +234,90 @@ static void without_a_range_nothing_is_a_pool(void **state)
 	done(&netns);
 }
 
-UNIT_MAIN(cmocka_unit_test(groups_by_tuple_less_port),
+/* What a reader tells takes the place of what is guessed. */
+static void told_ports_are_closed_instead(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1009);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	listen_on(s, "10.0.0.1", 1001, false);
+	lp_sockets_know_closed(s, true);
+	lp_sockets_closed(s, 1009);
+	lp_sockets_know_closed(s, true);
+	lp_sockets_closed(s, 1002);
+	lp_sockets_closed(s, 1003);
+	lp_sockets_closed(s, 999);
+	lp_sockets_begin(s);
+	connection(s, "10.0.0.1", 1002, "10.0.0.2", 80, LP_ESTABLISHED, 0);
+	connection(s, "10.0.0.1", 1004, "10.0.0.2", 80, LP_ESTABLISHED, 0);
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+	assert_true(netns.held_exact);
+	assert_int_equal(netns.held, 2);
+	assert_int_equal(netns.n_pools, 1);
+	assert_int_equal(netns.pools[0].states[LP_ESTABLISHED], 1);
+	done(&netns);
+}
+
+static void timestamps_and_age_are_as_told(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1009);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	lp_sockets_begin(s);
+	const struct lp_socket like = {.local = unit_address("10.0.0.1"),
+	                               .remote = unit_address("10.0.0.2"),
+	                               .remote_port = 80,
+	                               .state = LP_TIME_WAIT,
+	                               .left_ms = 58000};
+	struct lp_socket none = like, young = like, old = like, old_by_timer = like;
+	none.local_port = 1000, none.timestamps = LP_NO;
+	young.local_port = 1001, young.age_told = true, young.age_ms = 1000;
+	old.local_port = 1002, old.age_told = true, old.age_ms = 1001;
+	old.left_ms = 60000; /* its timer was set anew */
+	old_by_timer.local_port = 1003, old_by_timer.timestamps = LP_YES;
+	lp_sockets_add(s, &none);
+	lp_sockets_add(s, &young);
+	assert_int_equal(lp_sockets_recount(s), false);
+	lp_sockets_add(s, &old);
+	lp_sockets_add(s, &old_by_timer);
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+	assert_int_equal(netns.pools[0].states[LP_TIME_WAIT], 4);
+	assert_int_equal(netns.pools[0].aged, 2);
+	done(&netns);
+}
+
+static void six_only_is_in_nobodys_way(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1009);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	lp_sockets_begin(s);
+	struct lp_socket socket = {.local = unit_address("fd00::1"),
+	                           .remote = unit_address("fd00::2"),
+	                           .remote_port = 80,
+	                           .state = LP_ESTABLISHED};
+	for (unsigned i = 0; i < 6; i++) {
+		static const uint8_t told[] = {LP_UNTOLD, LP_YES, LP_YES, LP_NO, LP_NO, LP_NO};
+		socket.local_port = (uint16_t)(1000 + i);
+		socket.v6only = told[i];
+		lp_sockets_add(s, &socket);
+	}
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+	assert_int_equal(bind_of(&netns, "0.0.0.0")->taken, 4);
+	assert_int_equal(bind_of(&netns, "0.0.0.0")->by_six, 1);
+	assert_int_equal(bind_of(&netns, "::")->taken, 6);
+	done(&netns);
+}
+
+UNIT_MAIN(cmocka_unit_test(told_ports_are_closed_instead),
+          cmocka_unit_test(timestamps_and_age_are_as_told),
+          cmocka_unit_test(six_only_is_in_nobodys_way), cmocka_unit_test(groups_by_tuple_less_port),
           cmocka_unit_test(held_and_reserved_ports_are_not_connects),
           cmocka_unit_test(accepted_connections_are_grouped_by_client),
           cmocka_unit_test(bind_finds_what_is_in_its_way),

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The few fields of the kernel's types that the programs read. Only the names count: where each
+ * field lies is worked out for the running kernel when a program is loaded (CO-RE).
+ */
+
+/* linux/bpf.h comes first: the helpers' header uses what it defines */
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+/* behind the helpers, whose declarations these use */
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct hlist_nulls_node {
+	struct hlist_nulls_node *next;
+};
+
+struct hlist_nulls_head {
+	struct hlist_nulls_node *first;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct inet_ehash_bucket {
+	struct hlist_nulls_head chain;
+};
+
+struct inet_bind_hashbucket {
+	struct hlist_head chain;
+};
+
+struct inet_hashinfo {
+	struct inet_ehash_bucket *ehash;
+	unsigned int ehash_mask;
+	struct inet_bind_hashbucket *bhash;
+	unsigned int bhash_size;
+};
+
+struct inet_timewait_death_row {
+	struct inet_hashinfo *hashinfo;
+};
+
+struct netns_ipv4 {
+	struct inet_timewait_death_row tcp_death_row;
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+	struct netns_ipv4 ipv4;
+};
+
+struct nsproxy {
+	struct net *net_ns;
+};
+
+struct task_struct {
+	struct nsproxy *nsproxy;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	unsigned int skc_hash;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	unsigned char skc_ipv6only : 1;
+	int skc_bound_dev_if;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+	struct hlist_nulls_node skc_nulls_node;
+};
+
+struct timer_list {
+	unsigned long expires;
+};
+
+struct inet_timewait_sock {
+	unsigned char tw_substate;
+	__u32 tw_entry_stamp; /* since Linux 6.14 */
+	struct timer_list tw_timer;
+};
+
+struct tcp_timewait_sock {
+	int tw_ts_recent_stamp;
+};
+
+struct inet_bind_bucket {
+	possible_net_t ib_net;
+	int l3mdev;
+	unsigned short port;
+	signed char fastreuse;
+	signed char fastreuseport;
+	struct hlist_node node;
+};
+
+#pragma clang attribute pop
+
+/* Since Linux 6.2: the address read as that type; a fault reads 0. */
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym;
+#define as(type, address) \
+	((type *)bpf_rdonly_cast((const void *)(address), bpf_core_type_id_kernel(type)))
+
+extern void bpf_rcu_read_lock(void) __ksym;
+extern void bpf_rcu_read_unlock(void) __ksym;
+
+/*
+ * False after some millions of rounds, and the verifier knows it, so that a loop needs no other
+ * bound: the instruction may_goto (Linux 6.9), which this compiler has no name for. (It misplaces
+ * a 16-bit difference of labels, so offset and immediate are written as 32 and 16.)
+ */
+static __always_inline bool rounds_left(void)
+{
+	asm goto("99: .byte 0xe5, 0\n\t"
+	         ".long (%l[none] - 99b - 8) / 8 & 0xffff\n\t"
+	         ".short 0" ::
+	                 :
+	         : none);
+	return true;
+none:
+	return false;
+}

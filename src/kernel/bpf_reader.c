@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/bpf_reader.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "kernel/scan.h"
+
+/* What CONFIG_HZ can be on the machines that have BTF. */
+static const uint32_t rates[] = {100, 200, 250, 300, 500, 1000};
+enum { N_RATES = sizeof(rates) / sizeof(rates[0]) };
+
+/* The rate of the least error, if it is below `small` and (`alone`) no other's is. 0: none. */
+static uint32_t best_rate(const double errors[N_RATES], double small, bool alone)
+{
+	size_t best = 0, fit = 0;
+	for (size_t i = 0; i < N_RATES; i++) {
+		fit += errors[i] < small;
+		if (errors[i] < errors[best])
+			best = i;
+	}
+	return fit == 1 || (fit > 1 && !alone) ? rates[best] : 0;
+}
+
+uint32_t lp_hz_since_boot(uint64_t jiffies, uint64_t now_ns)
+{
+	/* INITIAL_JIFFIES, include/linux/jiffies.h: 300 s before 32 bits of them are full */
+	double beyond = (double)(int64_t)(jiffies - (UINT64_C(1) << 32));
+	double now = (double)now_ns / 1e9, errors[N_RATES];
+	for (size_t i = 0; i < N_RATES; i++)
+		errors[i] = fabs(beyond / rates[i] + 300 - now);
+	return best_rate(errors, 0.5 + now * 0.002, true);
+}
+
+uint32_t lp_hz_between(uint64_t jiffies, uint64_t ns)
+{
+	double errors[N_RATES];
+	for (size_t i = 0; i < N_RATES; i++)
+		errors[i] = fabs((double)jiffies / ((double)ns / 1e9 * rates[i]) - 1);
+	return best_rate(errors, 0.2, false);
+}
+
+uint32_t lp_bpf_reader_hz(struct lp_bpf_reader *reader, const struct lp_sample_place *place)
+{
+	uint32_t hz = lp_hz_since_boot(place->jiffies, place->now_ns);
+	if (hz)
+		return hz;
+	struct lp_sample_place first, second;
+	if (lp_bpf_reader_here(reader, &first) < 0)
+		return 0;
+	lp_clock_sleep_ms(100);
+	if (lp_bpf_reader_here(reader, &second) < 0)
+		return 0;
+	return lp_hz_between(second.jiffies - first.jiffies, second.now_ns - first.now_ns);
+}
+
+#if HAVE_BPF
+
+/* What bpftool writes is not compiled as strictly as the rest. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include "bpf/sample.skel.h"
+#pragma GCC diagnostic pop
+
+struct lp_bpf_reader {
+	struct sample *programs;
+	struct lp_sample_out *out; /* mapped */
+};
+
+void lp_bpf_reader_close(struct lp_bpf_reader *reader)
+{
+	if (!reader)
+		return;
+	if (reader->out)
+		(void)munmap(reader->out, sizeof(*reader->out));
+	sample__destroy(reader->programs);
+	free(reader);
+}
+
+/* CAP_SYS_ADMIN has in it what the other two give. */
+static int tell_refusal(int error, struct lp_error *why)
+{
+	bool bpf = lp_has_capability(CAP_BPF), perfmon = lp_has_capability(CAP_PERFMON);
+	if (lp_has_capability(CAP_SYS_ADMIN) || (bpf && perfmon))
+		return lp_fail(why, -error,
+		               "the kernel does not load programs that read its tables (%s): "
+		               "Linux 6.9 or later with BTF does, outside containers",
+		               strerror(-error));
+	return lp_fail(why, EPERM, "reading the kernel's tables needs %s%s%s", bpf ? "" : "CAP_BPF",
+	               bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON");
+}
+
+static int load(struct lp_bpf_reader *reader, struct lp_error *why)
+{
+	reader->programs = sample__open();
+	if (!reader->programs)
+		return lp_fail(why, ENOMEM, "out of memory");
+	int r = sample__load(reader->programs);
+	if (r < 0)
+		return tell_refusal(r, why);
+	void *out = mmap(NULL, sizeof(*reader->out), PROT_READ | PROT_WRITE, MAP_SHARED,
+	                 reader->programs->maps.sampled.map_fd, 0);
+	if (out == MAP_FAILED)
+		return lp_fail(why, errno, "what the programs read can't be mapped: %s",
+		               strerror(errno));
+	reader->out = out;
+	return 0;
+}
+
+int lp_bpf_reader_open(struct lp_bpf_reader **ret, struct lp_error *why)
+{
+	_cleanup_(lp_bpf_reader_closep) struct lp_bpf_reader *reader = calloc(1, sizeof(*reader));
+	if (!reader)
+		return lp_fail(why, ENOMEM, "out of memory");
+	int r = load(reader, why);
+	if (r < 0)
+		return r;
+	*ret = lp_take_ptr(reader);
+	return 0;
+}
+
+/* Runs a program with its argument, which it changes. 0 or a negative errno. */
+static int run(int program, void *argument, size_t size)
+{
+	union bpf_attr attr;
+	memset(&attr, 0, sizeof(attr));
+	attr.test.prog_fd = (uint32_t)program;
+	attr.test.ctx_in = (uintptr_t)argument;
+	attr.test.ctx_size_in = (uint32_t)size;
+	if (skel_sys_bpf(BPF_PROG_RUN, &attr, sizeof(attr)) < 0)
+		return lp_errno();
+	return attr.test.retval ? -ENOTSUP : 0;
+}
+
+int lp_bpf_reader_here(struct lp_bpf_reader *reader, struct lp_sample_place *ret)
+{
+	struct lp_sample_place place = {0};
+	int r = run(reader->programs->progs.lp_sample_here.prog_fd, &place, sizeof(place));
+	if (r < 0)
+		return r;
+	bool sane = place.net && place.ehash && place.bhash && place.n_bhash &&
+	            place.n_ehash >= LP_SAMPLE_BLOCK && (place.n_ehash & (place.n_ehash - 1)) == 0;
+	if (!sane)
+		return -ENOTSUP;
+	*ret = place;
+	return 0;
+}
+
+int lp_bpf_reader_walk(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
+                       lp_bpf_take_sockets take, void *context, struct lp_bpf_walk *ret)
+{
+	*ret = (struct lp_bpf_walk){0};
+	for (uint32_t done = 0, blocks = place->n_ehash / LP_SAMPLE_BLOCK; done < blocks;) {
+		struct lp_sample_walk walk = {.ehash = place->ehash,
+		                              .from = done * LP_SAMPLE_BLOCK,
+		                              .blocks = blocks - done};
+		int r = run(reader->programs->progs.lp_sample_walk.prog_fd, &walk, sizeof(walk));
+		if (r < 0)
+			return r;
+		if (!walk.blocks || walk.records > LP_SAMPLE_ROOM)
+			return -ENOTSUP;
+		ret->again += walk.again;
+		ret->torn += walk.torn;
+		ret->moved += walk.moved;
+		take(context, reader->out->records, walk.records);
+		done += walk.blocks;
+	}
+	return 0;
+}
+
+int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
+                        lp_bpf_take_ports take, void *context)
+{
+	bool torn = false;
+	for (uint32_t from = 0; from < place->n_bhash;) {
+		struct lp_sample_ports ports = {
+		        .bhash = place->bhash, .n_bhash = place->n_bhash, .from = from};
+		int r = run(reader->programs->progs.lp_sample_ports.prog_fd, &ports, sizeof(ports));
+		if (r < 0)
+			return r;
+		if (ports.next <= from || ports.ports > LP_SAMPLE_ROOM)
+			return -ENOTSUP;
+		torn |= ports.torn != 0;
+		take(context, reader->out->ports, ports.ports);
+		from = ports.next;
+	}
+	return torn ? -EAGAIN : 0;
+}
+
+#else
+
+int lp_bpf_reader_open(struct lp_bpf_reader **ret, struct lp_error *why)
+{
+	*ret = NULL;
+	return lp_fail(why, EOPNOTSUPP, "this lastport was built without programs for the kernel");
+}
+
+void lp_bpf_reader_close(struct lp_bpf_reader *reader)
+{
+	(void)reader;
+}
+
+int lp_bpf_reader_here(struct lp_bpf_reader *reader, struct lp_sample_place *ret)
+{
+	(void)reader;
+	*ret = (struct lp_sample_place){0};
+	return -EOPNOTSUPP;
+}
+
+int lp_bpf_reader_walk(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
+                       lp_bpf_take_sockets take, void *context, struct lp_bpf_walk *ret)
+{
+	(void)reader;
+	(void)place;
+	(void)take;
+	(void)context;
+	*ret = (struct lp_bpf_walk){0};
+	return -EOPNOTSUPP;
+}
+
+int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
+                        lp_bpf_take_ports take, void *context)
+{
+	(void)reader;
+	(void)place;
+	(void)take;
+	(void)context;
+	return -EOPNOTSUPP;
+}
+
+#endif
