@@ -12,9 +12,12 @@ static const char *word(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
+/* An error of before has left nothing in errno by now. */
 static int written(FILE *out)
 {
-	return ferror(out) || fflush(out) == EOF ? lp_errno() : 0;
+	if (fflush(out) == EOF)
+		return lp_errno();
+	return ferror(out) ? -EIO : 0;
 }
 
 static const char *colour_of(const char *verdict)

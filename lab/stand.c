@@ -28,7 +28,7 @@ int lab_stand_make(struct lab_trial *trial, const char *address, unsigned ports,
 {
 	_cleanup_(lab_stand_done) struct lab_stand stand = LAB_STAND_NONE;
 	int r = lab_trial_ns(trial, &stand.ns);
-	if (r == 0)
+	if (r == 0 && ports)
 		r = lab_sysctl(&stand.ns, lab_error(trial), "ipv4/ip_local_port_range", "%u %u",
 		               (unsigned)LAB_STAND_LOW, LAB_STAND_LOW + ports - 1);
 	if (r < 0)
@@ -40,6 +40,11 @@ int lab_stand_make(struct lab_trial *trial, const char *address, unsigned ports,
 	*ret = stand;
 	stand = LAB_STAND_NONE;
 	return 0;
+}
+
+int lab_stand_plain(struct lab_trial *trial, struct lab_stand *ret)
+{
+	return lab_stand_make(trial, "127.0.0.1", 0, ret);
 }
 
 void lab_stand_done(struct lab_stand *stand)

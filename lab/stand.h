@@ -26,11 +26,13 @@ struct lab_stand {
 
 /*
  * address: of the listener, given to lo when it is not 127/8. ports: how many the range has; even,
- * because ranges of odd size lose one at random. 0, or a negative errno with lab_error() set. The
- * stand is the caller's, for lab_stand_done() or _cleanup_.
+ * because ranges of odd size lose one at random; 0 leaves the range as it is. 0, or a negative
+ * errno with lab_error() set. The stand is the caller's, for lab_stand_done() or _cleanup_.
  */
 int lab_stand_make(struct lab_trial *trial, const char *address, unsigned ports,
                    struct lab_stand *ret);
+/* The same on 127.0.0.1, with the range that every new namespace has. */
+int lab_stand_plain(struct lab_trial *trial, struct lab_stand *ret);
 void lab_stand_done(struct lab_stand *stand);
 
 /* One more listener there: its address is given to lo too. A descriptor, or a negative errno. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lab/lab.h"
+#include "lab/stand.h"
 
 enum { ROUNDS = 5 };
 
@@ -60,21 +61,17 @@ static int run(struct lab_trial *trial)
 	        {LAB_RESET, "the client resets the connection"},
 	};
 	enum { CASES = sizeof(cases) / sizeof(*cases) };
-	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
-	int r = lab_trial_ns(trial, &ns);
+	_cleanup_(lab_stand_done) struct lab_stand stand = LAB_STAND_NONE;
+	int r = lab_stand_plain(trial, &stand);
 	if (r < 0)
 		return r;
-	struct lab_addr any = lab_addr("127.0.0.1", 0);
-	struct lab_how how = {.ns = &ns, .from = &any};
-	_cleanup_(lp_close_fd) int listener = lab_listen(&how, 16);
-	if (listener < 0)
-		return listener;
 
 	struct holders held[CASES] = {0};
 	unsigned n = lab_turned(trial, "client-first-only") ? 1 : CASES;
 	unsigned client = 0, server = 0;
 	for (unsigned i = 0; i < n; i++) {
-		r = end_some(trial, &ns, listener, cases[i].end, cases[i].name, &held[i]);
+		r = end_some(trial, &stand.ns, stand.listener, cases[i].end, cases[i].name,
+		             &held[i]);
 		if (r < 0)
 			return r;
 		client += held[i].client;

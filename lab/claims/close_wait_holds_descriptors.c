@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "lab/lab.h"
+#include "lab/stand.h"
 
 enum { DESCRIPTORS = 64, CONNECTIONS = 1000 };
 
@@ -38,21 +39,15 @@ static struct lab_count leave_open(const struct lab_how *how, const struct lab_a
 
 static int run(struct lab_trial *trial)
 {
-	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
-	int r = lab_trial_ns(trial, &ns);
+	_cleanup_(lab_stand_done) struct lab_stand stand = LAB_STAND_NONE;
+	int r = lab_stand_plain(trial, &stand);
 	if (r < 0)
 		return r;
-	struct lab_addr any = lab_addr("127.0.0.1", 0);
-	struct lab_how how = {.ns = &ns, .from = &any};
-	_cleanup_(lp_close_fd) int listener = lab_listen(&how, 16);
-	if (listener < 0)
-		return listener;
-	struct lab_addr to = lab_addr_local(listener);
 	/* what is made while few are allowed is made inside the namespace, with no descriptor */
-	_cleanup_(lab_leave) int home = lab_enter(&ns);
+	_cleanup_(lab_leave) int home = lab_enter(&stand.ns);
 	if (home < 0)
 		return home;
-	how = (struct lab_how){0};
+	struct lab_how how = {0};
 
 	struct rlimit before, few = {DESCRIPTORS, DESCRIPTORS};
 	if (getrlimit(RLIMIT_NOFILE, &before) < 0)
@@ -61,8 +56,8 @@ static int run(struct lab_trial *trial)
 	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
 		return lp_errno();
 	_cleanup_(lab_fds_done) struct lab_fds held = {0};
-	struct lab_count done =
-	        leave_open(&how, &to, listener, lab_turned(trial, "server-closes"), &held);
+	struct lab_count done = leave_open(&how, &stand.to, stand.listener,
+	                                   lab_turned(trial, "server-closes"), &held);
 	(void)setrlimit(RLIMIT_NOFILE, &before);
 	unsigned close_wait = 0;
 	for (size_t i = 0; i < held.n; i++)

@@ -6,21 +6,21 @@
 #include <string.h>
 
 #include "lab/lab.h"
+#include "lab/stand.h"
 #include "lab/watch.h"
 
 enum { SHORT_S = 5, LONG_S = 60, PATIENCE_S = 90 };
 
 /* A connection that ended its own side only (FIN_WAIT2) or both (TIME_WAIT), and is watched. */
-static int leave_one(const struct lab_ns *ns, int listener, bool half, int *ret_server,
+static int leave_one(const struct lab_stand *stand, bool half, int *ret_server,
                      struct lab_watch *ret)
 {
-	struct lab_addr to = lab_addr_local(listener);
-	struct lab_how how = {.ns = ns};
+	struct lab_how how = {.ns = &stand->ns};
 	struct lab_pair pair = LAB_PAIR_NONE;
-	int r = lab_pair_open(&how, &to, listener, &pair);
+	int r = lab_pair_open(&how, &stand->to, stand->listener, &pair);
 	if (r < 0)
 		return r;
-	struct lab_watch watch = lab_watch_begin(ns, pair.client);
+	struct lab_watch watch = lab_watch_begin(&stand->ns, pair.client);
 	if (half) {
 		r = lab_pair_half_close(&pair);
 		(void)close(pair.client);
@@ -34,25 +34,22 @@ static int leave_one(const struct lab_ns *ns, int listener, bool half, int *ret_
 
 /* One namespace with a tcp_fin_timeout of its own, with a TIME_WAIT and a FIN_WAIT2 in it. */
 struct world {
-	struct lab_ns ns;
-	int listener, half_open;
+	struct lab_stand stand;
+	int half_open;
 };
 
 static int prepare(struct lab_trial *trial, int fin_timeout, struct world *w,
                    struct lab_watch watches[2])
 {
-	int r = lab_trial_ns(trial, &w->ns);
+	int r = lab_stand_plain(trial, &w->stand);
 	if (r == 0)
-		r = lab_sysctl(&w->ns, lab_error(trial), "ipv4/tcp_fin_timeout", "%d", fin_timeout);
+		r = lab_sysctl(&w->stand.ns, lab_error(trial), "ipv4/tcp_fin_timeout", "%d",
+		               fin_timeout);
 	if (r < 0)
 		return r;
-	struct lab_addr any = lab_addr("127.0.0.1", 0);
-	struct lab_how how = {.ns = &w->ns, .from = &any};
-	r = w->listener = lab_listen(&how, 2);
+	r = leave_one(&w->stand, false, NULL, &watches[0]);
 	if (r >= 0)
-		r = leave_one(&w->ns, w->listener, false, NULL, &watches[0]);
-	if (r >= 0)
-		r = leave_one(&w->ns, w->listener, true, &w->half_open, &watches[1]);
+		r = leave_one(&w->stand, true, &w->half_open, &watches[1]);
 	return r < 0 ? lp_fail(lab_error(trial), -r, "tcp_fin_timeout %d: %s", fin_timeout,
 	                       strerror(-r))
 	             : 0;
@@ -60,9 +57,8 @@ static int prepare(struct lab_trial *trial, int fin_timeout, struct world *w,
 
 static void world_done(struct world *w)
 {
-	lp_close_fd(&w->listener);
 	lp_close_fd(&w->half_open);
-	lab_ns_done(&w->ns);
+	lab_stand_done(&w->stand);
 }
 
 static void tell(struct lab_trial *trial, const char *name, const struct lab_watch watches[2])
@@ -75,8 +71,8 @@ static void tell(struct lab_trial *trial, const char *name, const struct lab_wat
 
 static int run(struct lab_trial *trial)
 {
-	_cleanup_(world_done) struct world few = {LAB_NS_NONE, -1, -1};
-	_cleanup_(world_done) struct world many = {LAB_NS_NONE, -1, -1};
+	_cleanup_(world_done) struct world few = {LAB_STAND_NONE, -1};
+	_cleanup_(world_done) struct world many = {LAB_STAND_NONE, -1};
 	struct lab_watch watches[4] = {0};
 	int r = prepare(trial, SHORT_S, &few, &watches[0]);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "lab/lab.h"
+#include "lab/stand.h"
 
 enum { DESCRIPTORS = 64, CONNECTIONS = 1000 };
 
@@ -24,26 +25,20 @@ static int count_descriptors(void)
 
 static int run(struct lab_trial *trial)
 {
-	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
-	int r = lab_trial_ns(trial, &ns);
+	_cleanup_(lab_stand_done) struct lab_stand stand = LAB_STAND_NONE;
+	int r = lab_stand_plain(trial, &stand);
 	if (r < 0)
 		return r;
-	struct lab_addr any = lab_addr("127.0.0.1", 0);
-	struct lab_how how = {.ns = &ns, .from = &any};
-	_cleanup_(lp_close_fd) int listener = lab_listen(&how, 16);
-	if (listener < 0)
-		return listener;
-	struct lab_addr to = lab_addr_local(listener);
+	struct lab_how how = {.ns = &stand.ns};
 	struct rlimit few = {DESCRIPTORS, DESCRIPTORS};
 	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
 		return lp_errno();
 
 	int before = count_descriptors();
-	how.from = NULL;
 	struct lab_count done =
-	        lab_open_and_end(&how, &to, listener, LAB_CLIENT_FIRST, CONNECTIONS);
+	        lab_open_and_end(&how, &stand.to, stand.listener, LAB_CLIENT_FIRST, CONNECTIONS);
 	int after = count_descriptors();
-	int time_wait = lab_time_wait_count(&ns);
+	int time_wait = lab_time_wait_count(&stand.ns);
 	if (before < 0 || after < 0 || time_wait < 0)
 		return lp_fail(lab_error(trial), EIO, "/proc could not be read");
 

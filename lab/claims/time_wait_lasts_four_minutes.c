@@ -5,31 +5,26 @@
 #include <string.h>
 
 #include "lab/lab.h"
+#include "lab/stand.h"
 #include "lab/watch.h"
 
 enum { CLAIMED_S = 240, PATIENCE_S = 90 };
 
 static int run(struct lab_trial *trial)
 {
-	_cleanup_(lab_ns_done) struct lab_ns ns = LAB_NS_NONE;
-	int r = lab_trial_ns(trial, &ns);
+	_cleanup_(lab_stand_done) struct lab_stand stand = LAB_STAND_NONE;
+	int r = lab_stand_plain(trial, &stand);
 	if (r < 0)
 		return r;
-	struct lab_addr any = lab_addr("127.0.0.1", 0);
-	struct lab_how how = {.ns = &ns, .from = &any};
-	_cleanup_(lp_close_fd) int listener = lab_listen(&how, 1);
-	if (listener < 0)
-		return listener;
-	struct lab_addr to = lab_addr_local(listener);
+	struct lab_how how = {.ns = &stand.ns};
 	struct lab_pair pair = LAB_PAIR_NONE;
-	how.from = NULL;
-	r = lab_pair_open(&how, &to, listener, &pair);
+	r = lab_pair_open(&how, &stand.to, stand.listener, &pair);
 	if (r < 0)
 		return lp_fail(lab_error(trial), -r, "connect: %s", strerror(-r));
 
-	struct lab_watch watch = lab_watch_begin(&ns, pair.client);
+	struct lab_watch watch = lab_watch_begin(&stand.ns, pair.client);
 	r = lab_pair_close(&pair, LAB_CLIENT_FIRST);
-	int count = lab_time_wait_count(&ns);
+	int count = lab_time_wait_count(&stand.ns);
 	if (r == 0)
 		r = lab_watch_wait(trial, &watch, 1, PATIENCE_S);
 	if (r < 0)
