@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "kernel/netlink.h"
+
 /* idiag_states bit of bound but unconnected sockets, Linux 6.8 (91051f003948). */
 enum { LP_DIAG_BOUND_BIT = 13 };
 
@@ -28,13 +30,6 @@ struct lp_diag_message {
 /* Called for each socket. Nonzero ends the dump and is returned. */
 typedef int (*lp_diag_function)(const struct lp_diag_message *message, void *context);
 
-/* How a dump went, besides its error. */
-struct lp_diag_result {
-	bool interrupted; /* NLM_F_DUMP_INTR: the table changed under it in a way that may lose */
-	bool lost;        /* ENOBUFS: the kernel dropped answers */
-	bool truncated;   /* a datagram or message was cut off */
-};
-
 /* A NETLINK_SOCK_DIAG socket in the calling thread's namespace, or negative errno. */
 int lp_diag_open(void);
 
@@ -44,11 +39,11 @@ int lp_diag_open(void);
  * answer; -ETIMEDOUT), or what the function returned.
  */
 int lp_diag_dump(int fd, uint32_t states, uint32_t sequence, lp_diag_function function,
-                 void *context, struct lp_diag_result *result);
+                 void *context, struct lp_netlink_result *result);
 
 /*
  * Parses one datagram of `size` bytes that came as an answer to `sequence`. Returns 1 when the
  * dump is done, 0 when more follows, else as lp_diag_dump(). Never reads past the size.
  */
 int lp_diag_parse(const void *datagram, size_t size, uint32_t sequence, lp_diag_function function,
-                  void *context, struct lp_diag_result *result);
+                  void *context, struct lp_netlink_result *result);

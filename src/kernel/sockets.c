@@ -76,12 +76,12 @@ static int open_diag(const struct lp_sockets_options *options)
 	return options->open ? options->open(options->context) : lp_diag_open();
 }
 
-static bool torn(const struct lp_diag_result *result)
+static bool torn(const struct lp_netlink_result *result)
 {
 	return result->interrupted || result->lost || result->truncated;
 }
 
-static const char *why_torn(const struct lp_diag_result *result)
+static const char *why_torn(const struct lp_netlink_result *result)
 {
 	if (result->lost)
 		return "the kernel dropped parts of its answer (ENOBUFS)";
@@ -91,7 +91,7 @@ static const char *why_torn(const struct lp_diag_result *result)
 }
 
 static int walk_once(struct lp_reading *reading, const struct walk *walk,
-                     struct lp_diag_result *result)
+                     struct lp_netlink_result *result)
 {
 	_cleanup_(lp_close_fd) int fd = open_diag(reading->options);
 	if (fd < 0)
@@ -104,10 +104,10 @@ static int walk_whole(struct lp_reading *reading, const struct walk *walk)
 {
 	struct lp_snapshot *snapshot = reading->snapshot;
 	uint64_t inode = reading->netns->inode;
-	struct lp_diag_result result = {0};
+	struct lp_netlink_result result = {0};
 	int r = 0;
 	for (int try = 0; try < TRIES; try++) {
-		result = (struct lp_diag_result){0};
+		result = (struct lp_netlink_result){0};
 		walk->begin(reading->sockets);
 		r = walk_once(reading, walk, &result);
 		if (r == -ENOMEM || (r == 0 && !torn(&result)))

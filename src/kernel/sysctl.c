@@ -23,6 +23,7 @@ static int read_figures(const struct lp_kernel *kernel, struct lp_snapshot *snap
 	        {"sys/net/ipv4/tcp_max_tw_buckets", INT32_MAX, &netns->max_tw_buckets},
 	        {"sys/net/netfilter/nf_conntrack_count", INT32_MAX, &netns->conntrack_entries},
 	        {"sys/net/netfilter/nf_conntrack_max", INT32_MAX, &netns->conntrack_max},
+	        {"sys/net/netfilter/nf_conntrack_buckets", INT32_MAX, &netns->conntrack_buckets},
 	};
 	for (size_t i = 0; i < sizeof(sysctls) / sizeof(sysctls[0]); i++) {
 		uint64_t n;

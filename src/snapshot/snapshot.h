@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/figure.h"
+#include "snapshot/conntrack.h"
 
 /* The kernel's numbers (include/net/tcp_states.h). */
 enum lp_tcp_state {
@@ -130,7 +131,9 @@ struct lp_netns {
 	struct lp_figure sockets_used; /* sockstat: sockets of every kind, without TIME_WAIT */
 	bool has_ipv6;
 
-	struct lp_figure conntrack_entries, conntrack_max; /* net/netfilter/nf_conntrack_* */
+	/* net/netfilter/nf_conntrack_*; the maximum is not known where there is none */
+	struct lp_figure conntrack_entries, conntrack_max, conntrack_buckets;
+	struct lp_conntrack_counters conntrack_counters; /* read where there are entries */
 
 	uint32_t reserved; /* ports of the range in ip_local_reserved_ports */
 	uint32_t held;     /* ports of the range, not reserved, that an explicit bind holds */

@@ -46,7 +46,7 @@ static int parse(const uint8_t *data, size_t size, struct lp_sockets *sockets)
 	if (!datagram)
 		return 0;
 	memcpy(datagram, data, size);
-	struct lp_diag_result result = {0};
+	struct lp_netlink_result result = {0};
 	int r = lp_diag_parse(datagram, size, 1, take, sockets, &result);
 	free(datagram);
 	return r;

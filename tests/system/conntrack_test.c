@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The lab's own packet filter and connection tracking do what they say. */
+/* The lab's own packet filter and connection tracking do what they say, and counters are read. */
 
 #include "check.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
+
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kernel/conntrack_stats.h"
 
 /* A namespace that tracks, with a listener in it. */
 struct tracked {
@@ -115,6 +122,83 @@ static void a_table_is_filled_to_the_last_entry(void **state)
 	untrack(&t);
 }
 
+/* What the reader tells of the calling thread's namespace. */
+static struct lp_conntrack_counters read_counters(void)
+{
+	struct lp_error err = {0};
+	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
+	assert_ok(lp_kernel_open(&kernel, &err), err);
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *snapshot = lp_snapshot_new();
+	struct lp_netns netns = {0};
+	must(lp_conntrack_stats_read(&kernel, snapshot, &netns));
+	if (snapshot->n_gaps)
+		fail_msg("%s", snapshot->gaps[0].why);
+	return netns.conntrack_counters;
+}
+
+static void set_admin(bool on)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	must((int)syscall(SYS_capget, &header, data));
+	if (on)
+		data[0].effective |= 1U << CAP_NET_ADMIN;
+	else
+		data[0].effective &= ~(1U << CAP_NET_ADMIN);
+	must((int)syscall(SYS_capset, &header, data));
+}
+
+static void check_counters(const struct lab_conntrack_stats *told, unsigned drop)
+{
+	struct lp_conntrack_counters read = read_counters();
+	assert_true(read.drop.known && read.insert_failed.known && read.found.known &&
+	            read.early_drop.known && read.chain_too_long.known);
+	assert_int_equal(read.drop.n, drop);
+	assert_int_equal(read.drop.n, told->drop);
+	assert_int_equal(read.insert_failed.n, told->insert_failed);
+	assert_int_equal(read.found.n, told->found);
+	assert_int_equal(read.early_drop.n, told->early_drop);
+}
+
+/* Drops from several processors, counted by ctnetlink and, for who may not ask it, by the text. */
+static void counters_are_read_by_anybody(void **state)
+{
+	(void)state;
+	enum { DROPS = 8 };
+	struct lp_error err = {0};
+	struct tracked t;
+	track(&t);
+	struct lab_conntrack_fill fill = {
+	        .from = lab_addr("10.0.0.1", 2000), .to = lab_addr("10.9.0.1", 80), .ports = 30000};
+	assert_ok(lab_conntrack_fill_up(&t.ns, &fill, 0, &err), err);
+	struct lab_how how = {.ns = &t.ns, .options = LAB_NONBLOCK};
+	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
+	cpu_set_t all;
+	must(sched_getaffinity(0, sizeof(all), &all));
+	for (long cpu = 0; cpu < DROPS; cpu++) {
+		cpu_set_t one;
+		CPU_ZERO(&one);
+		CPU_SET((size_t)(cpu % sysconf(_SC_NPROCESSORS_ONLN)), &one);
+		must(sched_setaffinity(0, sizeof(one), &one));
+		must_count(lab_connect_many(&how, &t.to, 1, &fds), 1);
+	}
+	must(sched_setaffinity(0, sizeof(all), &all));
+	/* nothing is sent again from here on */
+	assert_ok(lab_nft_flush(&t.ns, &err), err);
+	lab_fds_done(&fds);
+	struct lab_conntrack_stats told;
+	assert_ok(lab_conntrack_stats(&t.ns, &told, &err), err);
+	{
+		_cleanup_(lab_leave) int home = must(lab_enter(&t.ns));
+		(void)home;
+		check_counters(&told, DROPS);
+		set_admin(false);
+		check_counters(&told, DROPS);
+		set_admin(true);
+	}
+	untrack(&t);
+}
+
 static void a_router_translates_and_runs_out(void **state)
 {
 	(void)state;
@@ -153,6 +237,7 @@ int main(void)
 	        cmocka_unit_test(a_connection_has_an_entry),
 	        cmocka_unit_test(entries_are_made_as_asked),
 	        cmocka_unit_test(a_table_is_filled_to_the_last_entry),
+	        cmocka_unit_test(counters_are_read_by_anybody),
 	        cmocka_unit_test(a_router_translates_and_runs_out),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

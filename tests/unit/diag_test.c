@@ -60,10 +60,10 @@ static int count(const struct lp_diag_message *message, void *context)
 	return 0;
 }
 
-static int parse(const struct answer *a, size_t size, int *sockets, struct lp_diag_result *result)
+static int parse(const struct answer *a, size_t size, int *sockets, struct lp_netlink_result *result)
 {
 	*sockets = 0;
-	*result = (struct lp_diag_result){0};
+	*result = (struct lp_netlink_result){0};
 	return lp_diag_parse(a->bytes, size, 7, count, sockets, result);
 }
 
@@ -72,7 +72,7 @@ static void a_whole_answer_ends(void **state)
 	(void)state;
 	struct answer a = {0};
 	int sockets;
-	struct lp_diag_result result;
+	struct lp_netlink_result result;
 	put_socket(&a, LP_ESTABLISHED, "10.0.0.1", 40000, "10.0.0.2", 80, 7);
 	put_socket(&a, LP_TIME_WAIT, "::1", 40000, "::1", 80, 7);
 	assert_int_equal(parse(&a, a.size, &sockets, &result), 0);
@@ -88,7 +88,7 @@ static void what_is_of_another_dump_is_passed_over(void **state)
 	(void)state;
 	struct answer a = {0};
 	int sockets;
-	struct lp_diag_result result;
+	struct lp_netlink_result result;
 	put_socket(&a, LP_ESTABLISHED, "10.0.0.1", 40000, "10.0.0.2", 80, 6);
 	put_done(&a, 0, 6);
 	assert_int_equal(parse(&a, a.size, &sockets, &result), 0);
@@ -100,7 +100,7 @@ static void an_interrupted_dump_is_noticed(void **state)
 	(void)state;
 	struct answer a = {0};
 	int sockets;
-	struct lp_diag_result result;
+	struct lp_netlink_result result;
 	put_socket(&a, LP_ESTABLISHED, "10.0.0.1", 40000, "10.0.0.2", 80, 7)->nlmsg_flags |=
 	        NLM_F_DUMP_INTR;
 	assert_int_equal(parse(&a, a.size, &sockets, &result), 0);
@@ -111,7 +111,7 @@ static void errors_are_the_kernels(void **state)
 {
 	(void)state;
 	int sockets;
-	struct lp_diag_result result;
+	struct lp_netlink_result result;
 	struct nlmsgerr error = {.error = -EPERM};
 	struct answer a = {0};
 	put(&a, NLMSG_ERROR, &error, sizeof(error), 7);
@@ -140,7 +140,7 @@ static void any_cut_is_noticed(void **state)
 		assert_non_null(exact);
 		memcpy(exact, a.bytes, size);
 		int sockets = 0;
-		struct lp_diag_result result = {0};
+		struct lp_netlink_result result = {0};
 		assert_int_equal(lp_diag_parse(exact, size, 7, count, &sockets, &result), 0);
 		assert_int_equal(sockets, size >= one);
 		assert_int_equal(result.truncated, size != 0 && size != one);
@@ -153,7 +153,7 @@ static void a_short_message_is_truncated(void **state)
 	(void)state;
 	struct answer a = {0};
 	int sockets;
-	struct lp_diag_result result;
+	struct lp_netlink_result result;
 	char half[sizeof(struct inet_diag_msg) / 2] = {0};
 	put(&a, TCPDIAG_GETSOCK, half, sizeof(half), 7);
 	assert_int_equal(parse(&a, a.size, &sockets, &result), 0);
