@@ -33,6 +33,7 @@ void lastport_report_free(struct lastport_report *report)
 	for (size_t i = 0; report->gaps && i < report->view.snapshot->n_gaps; i++)
 		free(report->gaps[i]);
 	free(report->gaps);
+	lp_findings_done(&report->view.findings);
 	free(report->view.forecasts);
 	lp_limits_done(&report->view.limits);
 	lp_snapshot_free(report->view.snapshot);
@@ -73,7 +74,21 @@ static int forecast_all(struct lp_report *report)
 	return 0;
 }
 
-/* One look as a report: everything but growth. *ret is the caller's. */
+/* What is wrong, once the forecasts are complete. */
+static int judge(struct lastport_report *report, const struct lp_limit_kind *only,
+                 struct lp_error *err)
+{
+	const struct lp_facts facts = {
+	        .snapshot = report->view.snapshot,
+	        .limits = &report->view.limits,
+	        .forecasts = report->view.forecasts,
+	};
+	if (lp_findings_judge(&facts, only, &report->view.findings) < 0)
+		return lp_fail(err, ENOMEM, "out of memory");
+	return 0;
+}
+
+/* One look as a report: everything but growth and findings. *ret is the caller's. */
 static int look_once(const struct lp_kernel *kernel, const struct lp_look_options *options,
                      const struct lp_limit_kind *only, struct lastport_report **ret,
                      struct lp_error *err)
@@ -115,6 +130,20 @@ static int look_twice(const struct lp_kernel *kernel, const struct lp_look_optio
 		return lp_fail(err, ENOMEM, "out of memory");
 	*ret = lp_take_ptr(second);
 	return 0;
+}
+
+static int look_and_judge(const struct lp_kernel *kernel, const struct lp_look_options *options,
+                          const struct lp_limit_kind *only, uint32_t interval_ms,
+                          struct lastport_report **ret, struct lp_error *err)
+{
+	_cleanup_(report_freep) struct lastport_report *report = NULL;
+	int r = interval_ms ? look_twice(kernel, options, only, interval_ms, &report, err)
+	                    : look_once(kernel, options, only, &report, err);
+	if (r == 0)
+		r = judge(report, only, err);
+	if (r == 0)
+		*ret = lp_take_ptr(report);
+	return r;
 }
 
 /*
@@ -168,9 +197,7 @@ static int look(const struct lastport_look_options *given, struct lastport_repor
 	r = choose_reader(options.reader, &look_options.reader, err);
 	if (r < 0)
 		return r;
-	if (options.interval_ms)
-		return look_twice(&kernel, &look_options, only, options.interval_ms, ret, err);
-	return look_once(&kernel, &look_options, only, ret, err);
+	return look_and_judge(&kernel, &look_options, only, options.interval_ms, ret, err);
 }
 
 int lastport_look(const struct lastport_look_options *options, struct lastport_report **ret,

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "view/json_findings.h"
 #include "view/style.h"
 
 /* Text of others may be no UTF-8, which JSON has to be. */
@@ -257,7 +258,11 @@ int lp_view_json(const struct lp_report *report, FILE *out)
 			r = put_object(out, limit_object(report, i), 0);
 	}
 	if (r == 0)
-		r = lp_put(out, "]}\n");
+		r = lp_put(out, "],");
+	if (r == 0)
+		r = put_object(out, lp_json_findings(&report->findings), JSON_EMBED);
+	if (r == 0)
+		r = lp_put(out, "}\n");
 	if (r == 0 && fflush(out) != 0)
 		r = lp_errno();
 	return r;

@@ -122,8 +122,7 @@ static int put_new_destinations(const struct lp_style *style, FILE *out)
 	return r;
 }
 
-/* ---- rows that have to worry people
- * ------------------------------------------------------------------- */
+/* ---- rows that have to worry people, and have no finding that says so ----------------------- */
 
 /* How the rate of a row that is nearly full compares with what can last. */
 static int put_rate(const struct lp_style *style, FILE *out, const struct lp_limit *limit)
@@ -150,7 +149,8 @@ static int put_rates(const struct lp_style *style, FILE *out)
 	int r = 0;
 	while (r == 0 && n < MOST && (limit = lp_style_next(style, &at, &shown))) {
 		if (lp_style_concern(style, limit) == LP_CONCERN_NONE || !limit->kind->of_pool ||
-		    !limit->pool || !lp_style_forecast(style, limit)->sustainable.known)
+		    !limit->pool || !lp_style_forecast(style, limit)->sustainable.known ||
+		    lp_style_has_finding(style, limit))
 			continue;
 		r = put_rate(style, out, limit);
 		n++;
@@ -166,7 +166,8 @@ static int put_refusals(const struct lp_style *style, FILE *out)
 	size_t at = 0, shown = 0, n = 0;
 	int r = 0;
 	while (r == 0 && (limit = lp_style_next(style, &at, &shown))) {
-		if (lp_style_concern(style, limit) == LP_CONCERN_NONE)
+		if (lp_style_concern(style, limit) == LP_CONCERN_NONE ||
+		    lp_style_has_finding(style, limit))
 			continue;
 		size_t i = 0;
 		while (i < n && said[i] != limit->kind)

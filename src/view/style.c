@@ -215,10 +215,11 @@ static size_t line_bytes(const char *text, size_t room)
 	}
 }
 
-int lp_style_paragraph(const struct lp_style *style, FILE *out, const char *text)
+int lp_style_indented(const struct lp_style *style, FILE *out, size_t first, size_t rest,
+                      const char *text)
 {
 	for (size_t line = 0; *text; line++) {
-		size_t indent = line ? 2 : 0;
+		size_t indent = line ? rest : first;
 		size_t bytes = line_bytes(text, style->width - indent);
 		int r = lp_put(out, "%*s%.*s\n", (int)indent, "", (int)bytes, text);
 		if (r < 0)
@@ -227,4 +228,9 @@ int lp_style_paragraph(const struct lp_style *style, FILE *out, const char *text
 		text += strspn(text, " ");
 	}
 	return 0;
+}
+
+int lp_style_paragraph(const struct lp_style *style, FILE *out, const char *text)
+{
+	return lp_style_indented(style, out, 0, 2, text);
 }

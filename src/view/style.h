@@ -91,8 +91,15 @@ int lp_put(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 
  * Negative errno when writing failed.
  */
 int lp_style_paragraph(const struct lp_style *style, FILE *out, const char *text);
+/* The same, its first line and those after it indented by so many columns. */
+int lp_style_indented(const struct lp_style *style, FILE *out, size_t first, size_t rest,
+                      const char *text);
+
+/* Whether a finding is about this limit, as a cause or a symptom. */
+bool lp_style_has_finding(const struct lp_style *style, const struct lp_limit *limit);
 
 /* The table, and what is said above and below it. Negative errno when writing failed. */
 int lp_table_write(const struct lp_style *style, FILE *out);
 int lp_summary_write(const struct lp_style *style, FILE *out);
+int lp_findings_write(const struct lp_style *style, FILE *out);
 int lp_notes_write(const struct lp_style *style, FILE *out);

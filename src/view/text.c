@@ -94,6 +94,8 @@ static int write_all(const struct lp_style *style, FILE *out)
 	if (r == 0)
 		r = lp_table_write(style, out);
 	if (r == 0)
+		r = lp_findings_write(style, out);
+	if (r == 0)
 		r = lp_notes_write(style, out);
 	if (r == 0 && fflush(out) != 0)
 		r = lp_errno();

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "finding/finding.h"
 #include "forecast/forecast.h"
 #include "limit/limit.h"
 
@@ -15,6 +16,7 @@ struct lp_report {
 	struct lp_snapshot *snapshot;
 	struct lp_limits limits;       /* nearest to exhaustion first */
 	struct lp_forecast *forecasts; /* one a limit */
+	struct lp_findings findings;   /* worst first */
 };
 
 struct lp_text_options {

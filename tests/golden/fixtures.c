@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "finding/rule.h"
+
 /* Pointers of limits go into these arrays, which therefore must not move: room is taken first. */
 enum { ROOM = 64 };
 
@@ -290,9 +292,77 @@ static void sampled(struct lp_report *report)
 		                "not wholly read, \033[7m says \xc3\xa4");
 }
 
+static struct lp_finding *find(struct lp_report *report, const char *id, enum lp_severity severity,
+                               size_t limit, size_t netns)
+{
+	struct lp_findings *findings = &report->findings;
+	findings->items = reallocarray(findings->items, findings->n + 1, sizeof(*findings->items));
+	assert(findings->items);
+	struct lp_finding *finding = &findings->items[findings->n++];
+	*finding = (struct lp_finding){
+	        .rule = lp_rule_find(id), .severity = severity, .limit = limit, .netns = netns};
+	assert(finding->rule);
+	return finding;
+}
+
+static void advise_reuse(struct lp_finding *finding)
+{
+	struct lp_remedy *remedy = lp_remedy_add(finding, "Keep connections open and reuse them");
+	lp_remedy_step(remedy, "nginx: add \"keepalive 64;\" to the upstream block, and to its "
+	                       "location \"proxy_http_version 1.1;\".");
+	lp_remedy_change(remedy, "opens/s", 469.17, 4.69);
+	lp_remedy_change(remedy, "TIME_WAIT", 28150, 281.5);
+	lp_remedy_risk(remedy, LP_RISK_NONE, "The other end must keep idle connections open.");
+	remedy = lp_remedy_add(finding, "Let connect() take TIME_WAITs again");
+	lp_remedy_step(remedy, "sysctl -w net.ipv4.tcp_tw_reuse=1");
+	lp_remedy_effect(remedy, "so many opens/s → more");
+	lp_remedy_risk(remedy, LP_RISK_LOW, "Timestamps alone tell old data from new.");
+	lp_remedies_settle(finding);
+}
+
+static void tell(struct lp_finding *finding, const char *summary)
+{
+	lp_finding_summary(finding, "%s", summary);
+	lp_finding_cause(finding, "A connection for every request or two: each keeps its port for "
+	                          "60 s after its end (TIME_WAIT).");
+	lp_finding_evidence(finding, "28,150 of the 28,190 connections are in TIME_WAIT.");
+	lp_finding_evidence(finding, "Something \033[2J calls itself \xff.");
+}
+
+/* The proxy with what is wrong there: a cause with its symptom, some more, one without remedy. */
+static void findings(struct lp_report *report)
+{
+	proxy(report);
+	struct lp_finding *cause = find(report, "short-connections", LP_CRITICAL, 0, 0);
+	tell(cause, "469.2 connections a second are opened to 10.1.2.3:443, used and closed.");
+	advise_reuse(cause);
+	struct lp_report other = {0};
+	tell(find(&other, "local-ports-exhausted", LP_CRITICAL, 0, 0),
+	     "Only 42 of 28,232 local ports from 10.0.0.5 to 10.1.2.3:443 are left.");
+	cause->explains = other.findings.items;
+	cause->n_explains = 1;
+	size_t last = report->limits.n - 8; /* of the namespace without a name */
+	struct lp_finding *near = find(report, "local-ports-near", LP_WARNING, last, 2);
+	tell(near, "It is full in 29 s.");
+	tell(find(report, "local-ports-near", LP_NOTICE, LP_NO_LIMIT, LP_NO_NETNS),
+	     "Of no limit and no namespace.");
+	tell(find(report, "local-ports-near", LP_NOTICE, LP_NO_LIMIT, 1), "Of a namespace.");
+	report->findings.left_out = 3;
+	static const char *const lacking[][2] = {{"short-connections", "nobody told"},
+	                                         {"local-ports-near", "the sockets are not known"},
+	                                         {"local-ports-exhausted", "nobody told"}};
+	report->findings.not_judged = calloc(3, sizeof(*report->findings.not_judged));
+	assert(report->findings.not_judged);
+	for (size_t i = 0; i < 3; i++)
+		report->findings.not_judged[report->findings.n_not_judged++] =
+		        (struct lp_not_judged){.rule = lp_rule_find(lacking[i][0]),
+		                               .why = strdup(lacking[i][1])};
+}
+
 const struct fixture fixtures[] = {
-        {"proxy", proxy}, {"idle", idle}, {"user", user},       {"unknown", unknown},
-        {"six", six},     {"ends", ends}, {"sampled", sampled}, {0},
+        {"proxy", proxy},     {"idle", idle},         {"user", user},
+        {"unknown", unknown}, {"six", six},           {"ends", ends},
+        {"sampled", sampled}, {"findings", findings}, {0},
 };
 
 struct lp_report *fixture_make(const struct fixture *fixture)
@@ -314,6 +384,7 @@ struct lp_report *fixture_make(const struct fixture *fixture)
 
 void fixture_free(struct lp_report *report)
 {
+	lp_findings_done(&report->findings);
 	lp_snapshot_free(report->snapshot);
 	lp_limits_done(&report->limits);
 	free(report->forecasts);

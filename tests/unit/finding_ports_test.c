@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Rules about local ports, and how findings are put together. */
+
+#include <stdio.h>
+
+#include "scene.h"
+#include "unit.h"
+
+static struct scene scene;
+
+static int begin(void **state)
+{
+	(void)state;
+	scene_make(&scene);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	scene_done(&scene);
+	return 0;
+}
+
+static void a_busy_machine_in_health_has_none(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 400, 9000);
+	scene_pool(&scene, "10.0.0.3", 20000, 100);
+	scene_client(&scene, "10.0.0.9", 30000, 2000);
+	scene_listener(&scene, "0.0.0.0", 80)->waiting = 3;
+	scene_fine(&scene);
+	assert_int_equal(scene.findings.n_not_judged, 0);
+}
+
+static void a_pool_near_its_end(void **state)
+{
+	(void)state;
+	struct lp_pool *pool = scene_pool(&scene, "10.0.0.2", 22585, 0);
+	scene_fine(&scene); /* 79.99 % */
+	pool->states[LP_ESTABLISHED]++;
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "local-ports-near");
+	assert_int_equal(finding->severity, LP_WARNING);
+	assert_int_equal(scene.findings.n, 1);
+	assert_ptr_equal(scene.limits.items[finding->limit].pool, pool);
+	/* nothing is over, so keeping connections open would change nothing */
+	assert_null(scene_remedy(finding, "reuse"));
+	assert_non_null(scene_remedy(finding, "second address"));
+}
+
+static void a_pool_at_its_end(void **state)
+{
+	(void)state;
+	struct lp_pool *pool = scene_pool(&scene, "10.0.0.2", 28231, 0);
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "local-ports-exhausted"));
+	pool->states[LP_ESTABLISHED]++;
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "local-ports-near"));
+	const struct lp_finding *finding = scene_must(&scene, "local-ports-exhausted");
+	assert_int_equal(finding->severity, LP_CRITICAL);
+	assert_non_null(strstr(finding->summary, "All 28,232"));
+	assert_non_null(strstr(finding->summary, "10.0.0.2:80"));
+}
+
+static void no_port_at_all_is_said_once(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 5, 0);
+	scene.netns->has_ipv6 = true;
+	scene.netns->held = 28232;
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	assert_non_null(strstr(scene_must(&scene, "local-ports-exhausted")->cause, "32768"));
+}
+
+/* The cause is told, with its symptom as evidence, and the symptom keeps its id. */
+static void short_connections_explain_the_pool(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 40, 28192);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *cause = scene_must(&scene, "short-connections");
+	assert_ptr_equal(cause, &scene.findings.items[0]);
+	assert_int_equal(cause->severity, LP_CRITICAL);
+	assert_int_equal(cause->n_explains, 1);
+	assert_string_equal(cause->explains[0].rule->id, "local-ports-exhausted");
+	bool told = false;
+	for (size_t i = 0; i < cause->evidence.n; i++)
+		told |= !strcmp(cause->evidence.items[i], cause->explains[0].summary);
+	assert_true(told);
+}
+
+/* Connections that stay are no short ones, whatever TIME_WAIT there is besides. */
+static void long_connections_are_not_short(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 12000, 16232);
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "short-connections"));
+	assert_true(scene_must(&scene, "local-ports-exhausted") != NULL);
+}
+
+static void remedies_tell_what_they_do(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 0, 27000);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "short-connections");
+	const struct lp_remedy *reuse = scene_remedy(finding, "reuse");
+	assert_ptr_equal(reuse, &finding->remedies[0]); /* helps most, risks nothing */
+	assert_true(scene_becomes(reuse, "opens/s") == 4.5);
+	assert_true(scene_becomes(reuse, "TIME_WAIT") == 270);
+	assert_string_equal(reuse->effect, "opens/s 450 → 4.5, TIME_WAIT 27,000 → 270");
+	const struct lp_remedy *second = scene_remedy(finding, "second");
+	assert_true(scene_becomes(second, "ports") == 56464);
+	const struct lp_remedy *wider = scene_remedy(finding, "Widen");
+	assert_true(scene_becomes(wider, "ports") == 55296);
+	const struct lp_remedy *again = scene_remedy(finding, "TIME_WAITs again");
+	assert_true(scene_becomes(again, "ports in use") == 450);
+	assert_true(scene_becomes(again, "opens/s that last") == 28232);
+	for (size_t i = 1; i < finding->n_remedies; i++)
+		assert_true(finding->remedies[i - 1].relief > 0);
+}
+
+static void a_wider_range_spares_listeners(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 0, 27000);
+	scene_listener(&scene, "0.0.0.0", 11211);
+	scene_listener(&scene, "::", 11211);
+	scene_listener(&scene, "0.0.0.0", 443);
+	scene_judge(&scene);
+	const struct lp_remedy *wider =
+	        scene_remedy(scene_must(&scene, "short-connections"), "Widen");
+	assert_int_equal(wider->steps.n, 2);
+	assert_non_null(strstr(wider->steps.items[0], "add 11211 to"));
+	/* there is nothing to widen */
+	scene.netns->range_low.n = 10240;
+	scene.netns->range_high.n = 65535;
+	scene.netns->pools[0].states[LP_TIME_WAIT] = 52000;
+	scene_judge(&scene);
+	assert_null(scene_remedy(scene_must(&scene, "short-connections"), "Widen"));
+}
+
+static void reuse_of_time_wait_is_advised_where_it_is_off(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 0, 27000);
+	scene.netns->timestamps = lp_figure(0);
+	scene_judge(&scene);
+	const struct lp_remedy *again =
+	        scene_remedy(scene_must(&scene, "short-connections"), "TIME_WAITs again");
+	assert_non_null(strstr(again->steps.items[0], "tcp_timestamps=1"));
+	scene.netns->tw_reuse = lp_figure(1);
+	scene_judge(&scene);
+	assert_null(scene_remedy(scene_must(&scene, "short-connections"), "TIME_WAITs again"));
+}
+
+static void what_is_missing_is_listed(void **state)
+{
+	(void)state;
+	scene.netns->sockets_read = false;
+	scene_judge(&scene);
+	assert_string_equal(scene_not_judged(&scene, "local-ports-near"),
+	                    "the sockets could not be read");
+	scene.netns->sockets_read = true;
+	scene.netns->range_low.known = false;
+	scene_judge(&scene);
+	assert_string_equal(scene_not_judged(&scene, "short-connections"),
+	                    "ip_local_port_range is not known");
+	/* one of two namespaces */
+	struct lp_netns *other = lp_snapshot_add_netns(scene.snapshot);
+	assert_non_null(other);
+	scene.netns = &scene.snapshot->netns[0];
+	other->sockets_read = true;
+	other->range_low = other->range_high = lp_figure(1000);
+	scene_judge(&scene);
+	assert_string_equal(scene_not_judged(&scene, "short-connections"),
+	                    "ip_local_port_range is not known in 1 of 2 namespaces");
+}
+
+static void many_alike_are_counted(void **state)
+{
+	(void)state;
+	for (int i = 0; i < LP_FINDINGS_A_RULE + 4; i++) {
+		char remote[32];
+		(void)snprintf(remote, sizeof(remote), "10.0.1.%d", i);
+		scene_pool(&scene, remote, 28000, 0);
+	}
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, LP_FINDINGS_A_RULE);
+	assert_int_equal(scene.findings.left_out, 4);
+}
+
+static void only_one_kind_is_judged(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 28000, 0);
+	scene_judge(&scene);
+	const struct lp_facts facts = {
+	        .snapshot = scene.snapshot, .limits = &scene.limits, .forecasts = scene.forecasts};
+	struct lp_findings findings;
+	assert_int_equal(lp_findings_judge(&facts, &lp_tcp_memory, &findings), 0);
+	assert_int_equal(findings.n, 0);
+	lp_findings_done(&findings);
+	assert_int_equal(lp_findings_judge(&facts, &lp_local_ports, &findings), 0);
+	assert_int_equal(findings.n, 1);
+	lp_findings_done(&findings);
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
+
+UNIT_MAIN(CASE(a_busy_machine_in_health_has_none), CASE(a_pool_near_its_end),
+          CASE(a_pool_at_its_end), CASE(no_port_at_all_is_said_once),
+          CASE(short_connections_explain_the_pool), CASE(long_connections_are_not_short),
+          CASE(remedies_tell_what_they_do), CASE(a_wider_range_spares_listeners),
+          CASE(reuse_of_time_wait_is_advised_where_it_is_off), CASE(what_is_missing_is_listed),
+          CASE(many_alike_are_counted), CASE(only_one_kind_is_judged))
