@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/utf8.h"
-#include "view/json_findings.h"
+#include "view/json_parts.h"
 #include "view/style.h"
 
 /* Text of others may be no UTF-8, which JSON has to be. */
@@ -110,7 +110,7 @@ static json_t *head_object(const struct lp_report *report)
 
 /* ---- one limit ----------------------------------------------------------------------------- */
 
-static json_t *netns_object(const struct lp_netns *netns)
+json_t *lp_json_netns(const struct lp_netns *netns)
 {
 	json_auto_t *object = json_object();
 	if (set_count(object, "inode", netns->inode) < 0 ||
@@ -213,7 +213,7 @@ static json_t *limit_object(const struct lp_report *report, size_t index)
 	json_auto_t *object = json_object();
 	if (set_new(object, "kind", json_string(limit->kind->name)) < 0 ||
 	    (limit->netns != LP_NO_NETNS &&
-	     set_new(object, "netns", netns_object(&report->snapshot->netns[limit->netns])) < 0) ||
+	     set_new(object, "netns", lp_json_netns(&report->snapshot->netns[limit->netns])) < 0) ||
 	    set_new(object, "scope", scope_object(limit)) < 0 || set_figures(object, limit) < 0 ||
 	    (limit->kind->of_pool && limit->pool &&
 	     set_new(object, "states", states_object(limit->pool)) < 0) ||
@@ -260,7 +260,7 @@ int lp_view_json(const struct lp_report *report, FILE *out)
 	if (r == 0)
 		r = lp_put(out, "],");
 	if (r == 0)
-		r = put_object(out, lp_json_findings(&report->findings), JSON_EMBED);
+		r = put_object(out, lp_json_findings(report), JSON_EMBED);
 	if (r == 0)
 		r = lp_put(out, "}\n");
 	if (r == 0 && fflush(out) != 0)

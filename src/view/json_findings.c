@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "view/json_findings.h"
+#include "view/json_parts.h"
 
 /* Texts of findings are UTF-8 from the start. */
 static json_t *text_list(const struct lp_texts *texts)
@@ -47,7 +47,7 @@ static json_t *remedy_list(const struct lp_finding *finding)
 }
 
 /* What every finding has, a symptom too. */
-static json_t *brief_object(const struct lp_finding *finding)
+static json_t *brief_object(const struct lp_report *report, const struct lp_finding *finding)
 {
 	json_auto_t *object = json_pack("{s:s,s:s}", "id", finding->rule->id, "severity",
 	                                lp_severity_name(finding->severity));
@@ -56,37 +56,42 @@ static json_t *brief_object(const struct lp_finding *finding)
 	if (finding->limit != LP_NO_LIMIT &&
 	    json_object_set_new(object, "limit", json_integer((json_int_t)finding->limit)) < 0)
 		return NULL;
+	if (finding->netns != LP_NO_NETNS &&
+	    json_object_set_new(object, "netns",
+	                        lp_json_netns(&report->snapshot->netns[finding->netns])) < 0)
+		return NULL;
 	if (json_object_set_new(object, "summary", json_string(finding->summary)) < 0 ||
 	    json_object_set_new(object, "cause", json_string(finding->cause)) < 0)
 		return NULL;
 	return json_incref(object);
 }
 
-static json_t *explains_list(const struct lp_finding *finding)
+static json_t *explains_list(const struct lp_report *report, const struct lp_finding *finding)
 {
 	json_auto_t *list = json_array();
 	for (size_t i = 0; i < finding->n_explains; i++)
-		if (json_array_append_new(list, brief_object(&finding->explains[i])) < 0)
+		if (json_array_append_new(list, brief_object(report, &finding->explains[i])) < 0)
 			return NULL;
 	return json_incref(list);
 }
 
-static json_t *finding_object(const struct lp_finding *finding)
+static json_t *finding_object(const struct lp_report *report, const struct lp_finding *finding)
 {
-	json_auto_t *object = brief_object(finding);
+	json_auto_t *object = brief_object(report, finding);
 	if (!object || json_object_set_new(object, "evidence", text_list(&finding->evidence)) < 0 ||
 	    json_object_set_new(object, "remedies", remedy_list(finding)) < 0 ||
 	    (finding->n_explains &&
-	     json_object_set_new(object, "explains", explains_list(finding)) < 0))
+	     json_object_set_new(object, "explains", explains_list(report, finding)) < 0))
 		return NULL;
 	return json_incref(object);
 }
 
-static json_t *finding_list(const struct lp_findings *findings)
+static json_t *finding_list(const struct lp_report *report)
 {
+	const struct lp_findings *findings = &report->findings;
 	json_auto_t *list = json_array();
 	for (size_t i = 0; i < findings->n; i++)
-		if (json_array_append_new(list, finding_object(&findings->items[i])) < 0)
+		if (json_array_append_new(list, finding_object(report, &findings->items[i])) < 0)
 			return NULL;
 	return json_incref(list);
 }
@@ -103,10 +108,11 @@ static json_t *not_judged_list(const struct lp_findings *findings)
 	return json_incref(list);
 }
 
-json_t *lp_json_findings(const struct lp_findings *findings)
+json_t *lp_json_findings(const struct lp_report *report)
 {
+	const struct lp_findings *findings = &report->findings;
 	json_auto_t *object = json_object();
-	if (json_object_set_new(object, "findings", finding_list(findings)) < 0 ||
+	if (json_object_set_new(object, "findings", finding_list(report)) < 0 ||
 	    json_object_set_new(object, "not_judged", not_judged_list(findings)) < 0 ||
 	    (findings->left_out &&
 	     json_object_set_new(object, "findings_left_out",

@@ -87,6 +87,10 @@ def the_page_has_all_fields_of_json(problems):
     fields = set()
     for answer in map(json.loads, answers):
         fields |= set(answer) | {field for limit in answer["limits"] for field in limit}
+        for finding in answer["findings"]:
+            parts = [finding, *finding.get("explains", []), *finding["remedies"]]
+            parts += [change for remedy in finding["remedies"] for change in remedy["changes"]]
+            fields |= {field for part in parts for field in part}
     named = set(re.findall(r"\*([a-z0-9_]+)\*", section("lastport-status.1", "JSON")))
     for name in sorted(fields - named):
         problems.append(f"lastport-status(1) lacks the field {name}")
