@@ -37,8 +37,34 @@ static int compare(const void *x, const void *y)
 	return a->identity < b->identity ? -1 : a->identity > b->identity;
 }
 
+/* The namespace as it was; NULL where it was not there or not seen. */
+static const struct lp_netns *netns_before(const struct lp_snapshot *before,
+                                           const struct lp_netns *netns)
+{
+	for (size_t i = 0; i < before->n_netns; i++) {
+		const struct lp_netns *was = &before->netns[i];
+		if (was->inode == netns->inode && was->device == netns->device)
+			return was;
+	}
+	return NULL;
+}
+
+/* By how much the kernel's own counters grew. */
+static void count_growth(const struct lp_snapshot *before, struct lp_snapshot *now, double seconds)
+{
+	now->apart_s = seconds;
+	for (size_t i = 0; i < now->n_netns; i++) {
+		struct lp_netns *netns = &now->netns[i];
+		const struct lp_netns *was = netns_before(before, netns);
+		if (was)
+			lp_tcp_counters_growth(&was->tcp_counters, &netns->tcp_counters,
+			                       &netns->tcp_growth);
+	}
+}
+
 int lp_growth(const struct lp_report *before, struct lp_report *now, double seconds)
 {
+	count_growth(before->snapshot, now->snapshot, seconds);
 	const struct lp_limits *limits = &before->limits;
 	_cleanup_(lp_free_ptr) struct entry *entries = calloc(limits->n + 1, sizeof(*entries));
 	if (!entries)

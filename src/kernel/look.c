@@ -19,6 +19,7 @@
 #include "kernel/bpf_sockets.h"
 #include "kernel/conntrack_stats.h"
 #include "kernel/kernel.h"
+#include "kernel/netstat.h"
 #include "snapshot/pools.h"
 
 /* A namespace of the snapshot while it is looked at. */
@@ -403,6 +404,8 @@ static int read_sockets(struct look *look, size_t index, const struct lp_sockets
 	struct lp_sockets_options those = *options;
 	those.bound = options->bound && has_others(netns);
 	int r = read_conntrack(look, netns);
+	if (r == 0)
+		r = lp_netstat_read(look->kernel, look->snapshot, netns);
 	if (r < 0)
 		return r;
 	if (look->bpf)

@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "base/figure.h"
 #include "snapshot/conntrack.h"
+#include "snapshot/counters.h"
 
 /* The kernel's numbers (include/net/tcp_states.h). */
 enum lp_tcp_state {
@@ -135,6 +136,9 @@ struct lp_netns {
 	struct lp_figure conntrack_entries, conntrack_max, conntrack_buckets;
 	struct lp_conntrack_counters conntrack_counters; /* read where there are entries */
 
+	struct lp_tcp_counters tcp_counters; /* since the namespace began */
+	struct lp_tcp_counters tcp_growth;   /* since another look, lp_snapshot.apart_s ago */
+
 	uint32_t reserved; /* ports of the range in ip_local_reserved_ports */
 	uint32_t held;     /* ports of the range, not reserved, that an explicit bind holds */
 	bool held_exact;   /* … those of bind() before connect() too, as the kernel keeps them */
@@ -189,6 +193,7 @@ enum lp_reader {
 struct lp_snapshot {
 	int64_t taken_at_ms; /* since the epoch */
 	int64_t took_us;
+	double apart_s; /* since another look with which this one was compared; 0: none */
 	enum lp_reader reader;
 	bool privileged; /* could enter other namespaces */
 	struct lp_machine machine;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "folder.h"
+#include "kernel/netstat.h"
 #include "unit/unit.h"
 
 /* What a machine of Linux 6.18 says. */
@@ -23,6 +24,12 @@ static const struct {
                                            "UDPLITE6: inuse 0\n"
                                            "RAW6: inuse 0\n"
                                            "FRAG6: inuse 0 memory 0\n"},
+        {"proc/thread-self/net/netstat", "TcpExt: SyncookiesSent TW ListenOverflows\n"
+                                         "TcpExt: 18 19 20\n"},
+        {"proc/thread-self/net/snmp", "Ip: Forwarding\n"
+                                      "Ip: 1\n"
+                                      "Tcp: MaxConn ActiveOpens OutRsts\n"
+                                      "Tcp: -1 21 22\n"},
         {"proc/thread-self/net/if_inet6",
          "00000000000000000000000000000001 01 80 10 80       lo\n"},
         {"proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n"},
@@ -66,6 +73,7 @@ static void read_all(const struct folder *folder, struct reading *reading)
 	assert_int_equal(lp_sockstat_read(&folder->kernel, snapshot, reading->netns), 0);
 	assert_int_equal(
 	        lp_sysctl_read(&folder->kernel, snapshot, reading->netns, &reading->reserved), 0);
+	assert_int_equal(lp_netstat_read(&folder->kernel, snapshot, reading->netns), 0);
 	assert_int_equal(lp_machine_read(&folder->kernel, snapshot), 0);
 }
 
@@ -76,6 +84,8 @@ static const struct lp_figure *figure_of(const struct reading *reading, size_t f
 	const struct lp_machine *machine = &reading->snapshot->machine;
 	const struct lp_figure *const figures[N_HEALTHY] = {&netns->in_use4,
 	                                                    &netns->in_use6,
+	                                                    &netns->tcp_counters.listen_overflow,
+	                                                    &netns->tcp_counters.active_opens,
 	                                                    NULL,
 	                                                    &netns->range_low,
 	                                                    NULL,
@@ -133,6 +143,11 @@ static void a_healthy_machine_is_read_whole(void **state)
 	is(machine->tcp_allocated, 14);
 	is(machine->tcp_pages, 15);
 	is(netns->in_use6, 16);
+	is(netns->tcp_counters.cookies_sent, 18);
+	is(netns->tcp_counters.time_wait, 19);
+	is(netns->tcp_counters.listen_overflow, 20);
+	is(netns->tcp_counters.active_opens, 21);
+	is(netns->tcp_counters.out_rsts, 22);
 	is(netns->range_low, 32768);
 	is(netns->range_high, 60999);
 	is(netns->tw_reuse, 2);
