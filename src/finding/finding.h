@@ -120,9 +120,11 @@ struct lp_rule {
 	const char *id;    /* "local-ports-exhausted": fixed, as in JSON */
 	const char *title; /* what it finds, a phrase for lists */
 	enum lp_rule_of of;
-	/* the kinds of limits that it looks at, or that suffer; NULL after the last */
+	/* the kinds of limits that it looks at, and others that suffer; NULL after the last */
 	const struct lp_limit_kind *kinds[LP_RULE_KINDS];
 	unsigned needs; /* bits of enum lp_need (rule.h): without them it can't be judged */
+	bool once;      /* one finding a namespace is enough, however many limits tell it */
+	bool symptom;   /* says how bad it is, and not why: a cause may stand above it */
 	/* How bad it is. Not called where something that it needs is missing. */
 	enum lp_severity (*test)(const struct lp_judging *judging,
 	                         const struct lp_subject *subject);

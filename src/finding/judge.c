@@ -12,10 +12,27 @@
 #include "finding/rule.h"
 #include "finding/rules.h"
 
+/* Causes first: what explains a symptom is looked for in this order. */
 const struct lp_rule *const lp_rules[] = {
         &lp_rule_short_connections,
+        &lp_rule_bind_before_connect,
+        &lp_rule_close_wait_leak,
+        &lp_rule_tw_buckets_lowered,
+        &lp_rule_server_closes_first,
+        &lp_rule_conntrack_outlives_time_wait,
         &lp_rule_local_ports_exhausted,
         &lp_rule_local_ports_near,
+        &lp_rule_port_search_slow,
+        &lp_rule_client_ports_near,
+        &lp_rule_conntrack_full,
+        &lp_rule_conntrack_near,
+        &lp_rule_conntrack_hash_small,
+        &lp_rule_accept_queue_overflow,
+        &lp_rule_descriptors_near,
+        &lp_rule_time_wait_overflow,
+        &lp_rule_tw_reuse_without_timestamps,
+        &lp_rule_range_overlaps_listener,
+        &lp_rule_range_bounds_same_parity,
         NULL,
 };
 
@@ -88,6 +105,27 @@ static bool range_known(const struct lp_netns *netns)
 	return netns->range_low.known && netns->range_high.known;
 }
 
+static bool reuse_known(const struct lp_netns *netns)
+{
+	return netns->tw_reuse.known && netns->timestamps.known;
+}
+
+/* Where nothing is tracked, there is nothing to know of it. */
+static bool tracks(const struct lp_netns *netns)
+{
+	return netns->conntrack_entries.known && netns->conntrack_max.known;
+}
+
+static bool buckets_known(const struct lp_netns *netns)
+{
+	return netns->conntrack_buckets.known || !tracks(netns);
+}
+
+static bool conntrack_time_known(const struct lp_netns *netns)
+{
+	return netns->conntrack_time_wait_s.known || !tracks(netns);
+}
+
 /* What a namespace must have for a rule to be judged in it. */
 static const struct need {
 	enum lp_need bit;
@@ -96,6 +134,9 @@ static const struct need {
 } needs_of_netns[] = {
         {LP_NEED_SOCKETS, "the sockets could not be read", sockets_read},
         {LP_NEED_RANGE, "ip_local_port_range is not known", range_known},
+        {LP_NEED_REUSE, "tcp_tw_reuse and tcp_timestamps are not known", reuse_known},
+        {LP_NEED_BUCKETS, "nf_conntrack_buckets is not known", buckets_known},
+        {LP_NEED_CONNTRACK_TIME, "conntrack's timeouts are not known", conntrack_time_known},
 };
 enum { NEEDS_OF_NETNS = sizeof(needs_of_netns) / sizeof(needs_of_netns[0]) };
 
@@ -156,13 +197,22 @@ static struct lp_finding *grow(struct lp_findings *findings)
 	return &findings->items[findings->n++];
 }
 
+static bool said_already(const struct lp_findings *findings, const struct lp_rule *rule,
+                         size_t netns)
+{
+	for (size_t i = 0; i < findings->n; i++)
+		if (findings->items[i].rule == rule && findings->items[i].netns == netns)
+			return true;
+	return false;
+}
+
 static int judge_one(const struct lp_judging *judging, const struct lp_rule *rule,
                      const struct lp_subject *subject, size_t *so_far, struct lp_findings *findings)
 {
 	if (subject->netns != LP_NO_NETNS && missing_in(rule, lp_subject_netns(judging, subject)))
 		return 0;
 	enum lp_severity severity = rule->test(judging, subject);
-	if (severity == LP_FINE)
+	if (severity == LP_FINE || (rule->once && said_already(findings, rule, subject->netns)))
 		return 0;
 	if ((*so_far)++ >= LP_FINDINGS_A_RULE) {
 		findings->left_out++;
@@ -251,12 +301,16 @@ static int adopt(struct lp_finding *cause, struct lp_finding *symptom)
 	return 0;
 }
 
-/* Moves the symptom below its cause, whose evidence it is; and what it was itself the cause of. */
+/*
+ * Moves the symptom below its cause, whose evidence it is; and what it was itself the cause of.
+ * What helps against the symptom helps too.
+ */
 static int put_below(struct lp_finding *cause, struct lp_finding *symptom)
 {
 	if (symptom->severity > cause->severity)
 		cause->severity = symptom->severity;
 	lp_finding_evidence(cause, "%s", symptom->summary);
+	lp_remedies_move(symptom, cause);
 	for (; symptom->n_explains; symptom->n_explains--)
 		if (adopt(cause, &symptom->explains[symptom->n_explains - 1]) < 0)
 			return -ENOMEM;

@@ -23,6 +23,19 @@ static void tell_relief(struct lp_remedy *remedy, const struct lp_outlook *now,
 	lp_remedy_relief(remedy, pressure(now), pressure(then));
 }
 
+void lp_remedy_reuse_steps(const struct lp_judging *judging, const struct lp_subject *subject,
+                           struct lp_remedy *remedy, unsigned requests)
+{
+	(void)judging;
+	(void)subject;
+	lp_remedy_step(remedy,
+	               "Have the program that connects keep a pool of open connections, and send "
+	               "many requests over each: the figures are for %u.",
+	               requests);
+	lp_remedy_risk(remedy, LP_RISK_NONE,
+	               "The other end must keep idle connections open for long enough.");
+}
+
 void lp_remedy_reuse_connections(const struct lp_judging *judging, const struct lp_subject *subject,
                                  struct lp_finding *finding)
 {
@@ -32,14 +45,9 @@ void lp_remedy_reuse_connections(const struct lp_judging *judging, const struct 
 		return;
 	struct lp_outlook then = lp_outlook_reuse(now, REQUESTS);
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Keep connections open and reuse them");
-	lp_remedy_step(remedy,
-	               "Have the program that connects keep a pool of open connections, and send "
-	               "many requests over each: the figures are for %d.",
-	               REQUESTS);
+	lp_remedy_reuse_steps(judging, subject, remedy, REQUESTS);
 	lp_remedy_change(remedy, "opens/s", now.opens, then.opens);
 	lp_remedy_change(remedy, "TIME_WAIT", now.time_wait, then.time_wait);
-	lp_remedy_risk(remedy, LP_RISK_NONE,
-	               "The other end must keep idle connections open for long enough.");
 	tell_relief(remedy, &now, &then);
 }
 

@@ -6,6 +6,10 @@
 #include "finding/rule.h"
 #include "forecast/outlook.h"
 
+/* How to keep connections open, and what that risks; `requests` is what the figures are for. */
+void lp_remedy_reuse_steps(const struct lp_judging *judging, const struct lp_subject *subject,
+                           struct lp_remedy *remedy, unsigned requests);
+
 /* Of a subject that is the pool of a destination. All add what applies here, and nothing else. */
 void lp_remedy_reuse_connections(const struct lp_judging *judging, const struct lp_subject *subject,
                                  struct lp_finding *finding);

@@ -10,8 +10,11 @@ enum { LP_NEAR = 8000, LP_NEARLY_FULL = 9500, LP_SOON_S = 60 };
 
 /* What a rule can't do without. */
 enum lp_need {
-	LP_NEED_SOCKETS = 1 << 0, /* the namespace's sockets were read */
-	LP_NEED_RANGE = 1 << 1,   /* its ip_local_port_range */
+	LP_NEED_SOCKETS = 1 << 0,        /* the namespace's sockets were read */
+	LP_NEED_RANGE = 1 << 1,          /* its ip_local_port_range */
+	LP_NEED_REUSE = 1 << 2,          /* its tcp_tw_reuse and tcp_timestamps */
+	LP_NEED_BUCKETS = 1 << 3,        /* nf_conntrack_buckets, if it tracks */
+	LP_NEED_CONNTRACK_TIME = 1 << 4, /* nf_conntrack_tcp_timeout_time_wait, if it tracks */
 };
 
 /* While the rules are judged. */
@@ -66,6 +69,9 @@ void lp_remedy_risk(struct lp_remedy *remedy, enum lp_risk level, const char *fo
         __attribute__((format(printf, 3, 4)));
 /* By which part the pressure goes down: from used / capacity before to that after. */
 void lp_remedy_relief(struct lp_remedy *remedy, double before, double after);
+
+/* Moves those that `to` does not have yet. */
+void lp_remedies_move(struct lp_finding *from, struct lp_finding *to);
 
 /* Writes the effects out of the changes, and puts what helps most for least risk first. */
 void lp_remedies_settle(struct lp_finding *finding);

@@ -159,8 +159,6 @@ void lp_remedies_settle(struct lp_finding *finding)
 	sort(finding->remedies, finding->n_remedies);
 }
 
-/* ---- the end -------------------------------------------------------------------------------- */
-
 static void texts_done(struct lp_texts *texts)
 {
 	for (size_t i = 0; i < texts->n; i++)
@@ -168,18 +166,47 @@ static void texts_done(struct lp_texts *texts)
 	free(texts->items);
 }
 
+static void remedy_done(struct lp_remedy *remedy)
+{
+	free(remedy->title);
+	texts_done(&remedy->steps);
+	free(remedy->effect);
+	free(remedy->risk);
+}
+
+static bool has_remedy(const struct lp_finding *finding, const char *title)
+{
+	for (size_t i = 0; i < finding->n_remedies; i++)
+		if (!strcmp(finding->remedies[i].title, title))
+			return true;
+	return false;
+}
+
+void lp_remedies_move(struct lp_finding *from, struct lp_finding *to)
+{
+	for (size_t i = 0; i < from->n_remedies; i++) {
+		struct lp_remedy *remedy = &from->remedies[i];
+		bool room = !has_remedy(to, remedy->title) &&
+		            lp_array_grow(&to->remedies, &to->room_remedies, to->n_remedies,
+		                          sizeof(*to->remedies));
+		if (room)
+			to->remedies[to->n_remedies++] = *remedy;
+		else
+			remedy_done(remedy);
+	}
+	from->n_remedies = 0;
+	sort(to->remedies, to->n_remedies);
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
 void lp_finding_done(struct lp_finding *finding)
 {
 	free(finding->summary);
 	free(finding->cause);
 	texts_done(&finding->evidence);
-	for (size_t i = 0; i < finding->n_remedies; i++) {
-		struct lp_remedy *remedy = &finding->remedies[i];
-		free(remedy->title);
-		texts_done(&remedy->steps);
-		free(remedy->effect);
-		free(remedy->risk);
-	}
+	for (size_t i = 0; i < finding->n_remedies; i++)
+		remedy_done(&finding->remedies[i]);
 	free(finding->remedies);
 	for (size_t i = 0; i < finding->n_explains; i++)
 		lp_finding_done(&finding->explains[i]);

@@ -7,11 +7,12 @@ bool lp_outlook_now(const struct lp_snapshot *snapshot, const struct lp_limit *l
                     const struct lp_forecast *forecast, struct lp_outlook *ret)
 {
 	struct lp_flow flow;
-	if (!forecast->rate.known || !forecast->sustainable.known || !limit->kind->flow ||
+	if (!forecast->sustainable.known || !limit->kind->flow ||
 	    !limit->kind->flow(snapshot, limit, &flow))
 		return false;
+	double at_least = (double)flow.time_wait / LP_TIME_WAIT_S;
 	*ret = (struct lp_outlook){
-	        .opens = forecast->rate.n,
+	        .opens = forecast->rate.known ? forecast->rate.n : at_least,
 	        .time_wait = flow.time_wait,
 	        .live = flow.live,
 	        .used = (double)limit->used,

@@ -10,7 +10,7 @@
 #include "forecast/forecast.h"
 
 struct lp_outlook {
-	double opens;     /* connections opened a second */
+	double opens;     /* connections opened a second; at least, where that is not told */
 	double time_wait; /* TIME_WAITs there are */
 	double live;      /* other connections that hold a port */
 	double used;      /* what counts as used */
@@ -18,7 +18,7 @@ struct lp_outlook {
 	double sustainable; /* opens a second that never fill it */
 };
 
-/* How a pool is now. False where its rate is not known. */
+/* How a pool is now. False where the limit is none that TIME_WAIT moves through. */
 bool lp_outlook_now(const struct lp_snapshot *snapshot, const struct lp_limit *limit,
                     const struct lp_forecast *forecast, struct lp_outlook *ret);
 

@@ -24,6 +24,9 @@ static int read_figures(const struct lp_kernel *kernel, struct lp_snapshot *snap
 	        {"sys/net/netfilter/nf_conntrack_count", INT32_MAX, &netns->conntrack_entries},
 	        {"sys/net/netfilter/nf_conntrack_max", INT32_MAX, &netns->conntrack_max},
 	        {"sys/net/netfilter/nf_conntrack_buckets", INT32_MAX, &netns->conntrack_buckets},
+	        {"sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait", UINT32_MAX,
+	         &netns->conntrack_time_wait_s},
+	        {"sys/net/core/somaxconn", INT32_MAX, &netns->somaxconn},
 	};
 	for (size_t i = 0; i < sizeof(sysctls) / sizeof(sysctls[0]); i++) {
 		uint64_t n;

@@ -21,6 +21,12 @@ bool lp_range_is_odd(const struct lp_netns *netns);
 /* All connections of a pool, TIME_WAIT included. */
 uint32_t lp_pool_total(const struct lp_pool *pool);
 
+/*
+ * bind(port 0) begins with the parity that connect() tries last. Ports of that parity in a pool
+ * that is far from having used up the other one look chosen by bind().
+ */
+bool lp_pool_looks_bound(const struct lp_netns *netns, const struct lp_pool *pool);
+
 /* tcp_max_tw_buckets is reached: TIME_WAITs end early and their timers tell too little. */
 bool lp_time_wait_is_cut_short(const struct lp_netns *netns);
 

@@ -42,11 +42,7 @@ static uint32_t reusable_of(const struct lp_netns *netns, const struct lp_pool *
 	return stamped && reuse_allowed(netns, &pool->key) ? pool->aged : 0;
 }
 
-/*
- * bind(port 0) begins with the parity that connect() tries last. Ports of that parity in a pool
- * that is far from having used up the other one look chosen by bind().
- */
-static bool looks_bound(const struct lp_netns *netns, const struct lp_pool *pool)
+bool lp_pool_looks_bound(const struct lp_netns *netns, const struct lp_pool *pool)
 {
 	uint32_t first_choice = lp_pool_total(pool) - pool->late_ports;
 	return pool->late_ports > 0 && first_choice < ports_for_connect(netns) / 2 * 9 / 10;
@@ -55,7 +51,7 @@ static bool looks_bound(const struct lp_netns *netns, const struct lp_pool *pool
 static bool any_looks_bound(const struct lp_netns *netns)
 {
 	for (size_t i = 0; i < netns->n_pools; i++)
-		if (netns->pools[i].key.side == LP_OPENED && looks_bound(netns, &netns->pools[i]))
+		if (netns->pools[i].key.side == LP_OPENED && lp_pool_looks_bound(netns, &netns->pools[i]))
 			return true;
 	return false;
 }

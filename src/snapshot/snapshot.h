@@ -103,6 +103,7 @@ struct lp_listener {
 	uint32_t backlog; /* idiag_wqueue: the limit given to listen(), capped by somaxconn */
 	uint16_t port;
 	bool v6only;
+	bool reserved; /* the port is in ip_local_reserved_ports */
 };
 
 /* What bind(port 0) finds on one local address. */
@@ -135,6 +136,8 @@ struct lp_netns {
 	/* net/netfilter/nf_conntrack_*; the maximum is not known where there is none */
 	struct lp_figure conntrack_entries, conntrack_max, conntrack_buckets;
 	struct lp_conntrack_counters conntrack_counters; /* read where there are entries */
+	struct lp_figure conntrack_time_wait_s; /* nf_conntrack_tcp_timeout_time_wait */
+	struct lp_figure somaxconn;             /* net/core/somaxconn */
 
 	struct lp_tcp_counters tcp_counters; /* since the namespace began */
 	struct lp_tcp_counters tcp_growth;   /* since another look, lp_snapshot.apart_s ago */
@@ -142,6 +145,7 @@ struct lp_netns {
 	uint32_t reserved; /* ports of the range in ip_local_reserved_ports */
 	uint32_t held;     /* ports of the range, not reserved, that an explicit bind holds */
 	bool held_exact;   /* … those of bind() before connect() too, as the kernel keeps them */
+	uint32_t held_by_connections; /* of those held: by no socket else; if held_exact */
 	bool aged_exact;   /* pools' `aged` are of connections that had timestamps */
 
 	bool sockets_read; /* what follows was read … */

@@ -113,7 +113,9 @@ int lp_sockets_listener(struct lp_sockets *sockets, const struct lp_listener *li
 	if (!lp_array_grow(&netns->listeners, &sockets->room_listeners, netns->n_listeners,
 	                   sizeof(*netns->listeners)))
 		return -ENOMEM;
-	netns->listeners[netns->n_listeners++] = *listener;
+	netns->listeners[netns->n_listeners] = *listener;
+	netns->listeners[netns->n_listeners++].reserved =
+	        lp_port_get(sockets->reserved, listener->port);
 	lp_port_set(&sockets->listening, listener->port);
 	return lp_sockets_bound(sockets, &listener->address, listener->port, listener->v6only);
 }
@@ -356,12 +358,19 @@ static int finish_binds(struct lp_sockets *s)
 	return 0;
 }
 
+static void count_held(const struct lp_sockets *s, uint32_t port)
+{
+	if (!lp_port_get(closed(s), port) || lp_port_get(s->reserved, port))
+		return;
+	s->netns->held++;
+	s->netns->held_by_connections += !lp_port_get(&s->explicit, port);
+}
+
 int lp_sockets_finish(struct lp_sockets *sockets)
 {
 	struct lp_netns *netns = sockets->netns;
 	for (uint32_t port = sockets->low; port <= sockets->high; port++)
-		netns->held +=
-		        lp_port_get(closed(sockets), port) && !lp_port_get(sockets->reserved, port);
+		count_held(sockets, port);
 	netns->held_exact = sockets->knows_closed;
 	int r = finish_binds(sockets);
 	if (r < 0)

@@ -60,7 +60,8 @@ static int count(const struct lp_diag_message *message, void *context)
 	return 0;
 }
 
-static int parse(const struct answer *a, size_t size, int *sockets, struct lp_netlink_result *result)
+static int parse(const struct answer *a, size_t size, int *sockets,
+                 struct lp_netlink_result *result)
 {
 	*sockets = 0;
 	*result = (struct lp_netlink_result){0};

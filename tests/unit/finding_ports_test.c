@@ -86,8 +86,9 @@ static void short_connections_explain_the_pool(void **state)
 	const struct lp_finding *cause = scene_must(&scene, "short-connections");
 	assert_ptr_equal(cause, &scene.findings.items[0]);
 	assert_int_equal(cause->severity, LP_CRITICAL);
-	assert_int_equal(cause->n_explains, 1);
+	assert_int_equal(cause->n_explains, 2);
 	assert_string_equal(cause->explains[0].rule->id, "local-ports-exhausted");
+	assert_string_equal(cause->explains[1].rule->id, "port-search-slow");
 	bool told = false;
 	for (size_t i = 0; i < cause->evidence.n; i++)
 		told |= !strcmp(cause->evidence.items[i], cause->explains[0].summary);
@@ -212,6 +213,124 @@ static void only_one_kind_is_judged(void **state)
 	lp_findings_done(&findings);
 }
 
+static void a_search_that_takes_a_cpu(void **state)
+{
+	(void)state;
+	/* half of the pool: below it there is no search */
+	struct lp_pool *pool = scene_pool(&scene, "10.0.0.2", 5000, 9115);
+	scene_fine(&scene);
+	pool->states[LP_ESTABLISHED] = 5100;
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "port-search-slow");
+	assert_int_equal(finding->severity, LP_WARNING);
+	assert_ptr_equal(&scene.findings.items[0], finding); /* too many stay to be short ones */
+	assert_true(scene_becomes(scene_remedy(finding, "port range"), "% of a CPU") <= 1);
+}
+
+static void a_search_now_and_then_is_nothing(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 15000, 1500);
+	scene_fine(&scene);
+}
+
+static void short_connections_explain_the_search(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 100, 15000);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *cause = scene_must(&scene, "short-connections");
+	assert_string_equal(cause->explains[0].rule->id, "port-search-slow");
+	assert_non_null(scene_remedy(cause, "port range"));
+}
+
+/* The ports of one address as bind() finds them. */
+static struct lp_bind_address *bind_address(uint32_t taken)
+{
+	scene.netns->binds = calloc(1, sizeof(*scene.netns->binds));
+	assert_non_null(scene.netns->binds);
+	scene.netns->n_binds = 1;
+	scene.netns->binds[0] =
+	        (struct lp_bind_address){.address = unit_address("10.0.0.1"), .taken = taken};
+	return &scene.netns->binds[0];
+}
+
+static void connections_that_were_bound_first(void **state)
+{
+	(void)state;
+	struct lp_bind_address *bind = bind_address(25000);
+	/* plain connect() fills them as well, and binds nothing */
+	for (int i = 0; i < 5; i++) {
+		char remote[32];
+		(void)snprintf(remote, sizeof(remote), "10.0.1.%d", i);
+		scene_pool(&scene, remote, 5000, 0);
+	}
+	scene_fine(&scene);
+	for (int i = 0; i < 5; i++)
+		scene.netns->pools[i].late_ports = 2500;
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "bind-before-connect");
+	assert_int_equal(finding->severity, LP_WARNING);
+	assert_non_null(strstr(finding->summary, "10.0.0.1"));
+	assert_true(scene_becomes(scene_remedy(finding, "without a port"),
+	                          "ports for each destination") == 28232);
+	bind->taken = 28232;
+	scene_judge(&scene);
+	assert_int_equal(scene_must(&scene, "bind-before-connect")->severity, LP_CRITICAL);
+	bind->taken = 20000;
+	scene_fine(&scene);
+}
+
+/* Programs in the kernel tell it, and then nothing is guessed. */
+static void connections_known_to_be_bound(void **state)
+{
+	(void)state;
+	(void)bind_address(25000);
+	scene.netns->held_exact = true;
+	scene_pool(&scene, "10.0.0.2", 1000, 0)->late_ports = 1000;
+	scene_fine(&scene);
+	scene.netns->held = scene.netns->held_by_connections = 3000;
+	scene_judge(&scene);
+	scene_must(&scene, "bind-before-connect");
+}
+
+static void a_range_that_takes_a_service_in(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 5, 0);
+	scene_listener(&scene, "0.0.0.0", 8080);
+	scene_listener(&scene, "0.0.0.0", 40000); /* may have got it by chance */
+	scene_fine(&scene);
+	scene.netns->range_low.n = 1024;
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "range-overlaps-listener");
+	assert_int_equal(finding->severity, LP_NOTICE);
+	assert_non_null(strstr(finding->summary, ": 8080."));
+	scene.netns->listeners[0].reserved = true;
+	scene_fine(&scene);
+	scene.netns->listeners[0].reserved = false;
+	scene.netns->n_pools = 0; /* nobody connects */
+	scene_fine(&scene);
+}
+
+static void an_odd_range_matters_where_ports_do(void **state)
+{
+	(void)state;
+	struct lp_pool *pool = scene_pool(&scene, "10.0.0.2", 9000, 0);
+	scene.netns->range_high.n = 60998;
+	scene_fine(&scene);
+	pool->states[LP_ESTABLISHED] = 28000;
+	scene_pool(&scene, "10.0.0.3", 28000, 0);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "range-bounds-same-parity");
+	assert_int_equal(finding->severity, LP_NOTICE);
+	assert_int_equal(scene.findings.n, 3); /* once, beside both pools */
+	scene.netns->range_high.n = 60999;
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "range-bounds-same-parity"));
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
 
 UNIT_MAIN(CASE(a_busy_machine_in_health_has_none), CASE(a_pool_near_its_end),
@@ -219,4 +338,8 @@ UNIT_MAIN(CASE(a_busy_machine_in_health_has_none), CASE(a_pool_near_its_end),
           CASE(short_connections_explain_the_pool), CASE(long_connections_are_not_short),
           CASE(remedies_tell_what_they_do), CASE(a_wider_range_spares_listeners),
           CASE(reuse_of_time_wait_is_advised_where_it_is_off), CASE(what_is_missing_is_listed),
-          CASE(many_alike_are_counted), CASE(only_one_kind_is_judged))
+          CASE(many_alike_are_counted), CASE(only_one_kind_is_judged),
+          CASE(a_search_that_takes_a_cpu), CASE(a_search_now_and_then_is_nothing),
+          CASE(short_connections_explain_the_search), CASE(connections_that_were_bound_first),
+          CASE(connections_known_to_be_bound), CASE(a_range_that_takes_a_service_in),
+          CASE(an_odd_range_matters_where_ports_do))

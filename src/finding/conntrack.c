@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Connection tracking: conntrack-full, conntrack-near, conntrack-hash-small,
+ * conntrack-outlives-time-wait.
+ */
+
+#include <stdio.h>
+
+#include "finding/rules.h"
+#include "limit/kinds.h"
+
+enum { ENTRY_SIZE = 320 }; /* bytes of slab, and the buckets for it */
+
+/* Entries whose connection is over, if the namespace tracks its own: by its sockets' TIME_WAIT. */
+static uint64_t over(const struct lp_netns *netns)
+{
+	if (!netns->time_wait.known || !netns->conntrack_time_wait_s.known)
+		return 0;
+	uint64_t n = netns->time_wait.n * netns->conntrack_time_wait_s.n / LP_TIME_WAIT_S;
+	return n < netns->conntrack_entries.n ? n : netns->conntrack_entries.n;
+}
+
+/* ---- full and near -------------------------------------------------------------------------- */
+
+/* It never stays at the very end: an entry goes, and the next packet takes its place. */
+static bool is_full(const struct lp_limit *limit)
+{
+	enum { AS_GOOD_AS = 9950 };
+	return limit->pressure >= AS_GOOD_AS;
+}
+
+static enum lp_severity test_full(const struct lp_judging *judging,
+                                  const struct lp_subject *subject)
+{
+	(void)judging;
+	return is_full(subject->limit) ? LP_CRITICAL : LP_FINE;
+}
+
+static enum lp_severity test_near(const struct lp_judging *judging,
+                                  const struct lp_subject *subject)
+{
+	(void)judging;
+	bool near = subject->limit->pressure >= LP_NEAR && !is_full(subject->limit);
+	return near ? LP_WARNING : LP_FINE;
+}
+
+static void tell_evidence(const struct lp_netns *netns, struct lp_finding *finding)
+{
+	const struct lp_conntrack_counters *counters = &netns->conntrack_counters;
+	if (counters->drop.known && counters->drop.n)
+		lp_finding_evidence(finding, "%s packets were dropped since the namespace began.",
+		                    TEXT_COUNT(counters->drop.n));
+	if (counters->early_drop.known && counters->early_drop.n)
+		lp_finding_evidence(finding, "%s entries were evicted early for new ones.",
+		                    TEXT_COUNT(counters->early_drop.n));
+	if (over(netns))
+		lp_finding_evidence(finding,
+		                    "About %s entries are of connections that are over: there are "
+		                    "%s TIME_WAITs, and an entry stays %s s.",
+		                    TEXT_COUNT(over(netns)), TEXT_COUNT(netns->time_wait.n),
+		                    TEXT_COUNT(netns->conntrack_time_wait_s.n));
+}
+
+static void tell_cause(const struct lp_netns *netns, struct lp_finding *finding)
+{
+	if (over(netns) * 2 >= netns->conntrack_entries.n)
+		lp_finding_cause(finding, "Most entries are of short connections that are over "
+		                          "already, and each is kept for some time.");
+	else
+		lp_finding_cause(finding, "So many connections are tracked, or were and have not "
+		                          "timed out: an idle one is kept for days.");
+}
+
+static void tell_full(const struct lp_judging *judging, const struct lp_subject *subject,
+                      struct lp_finding *finding)
+{
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	lp_finding_summary(finding,
+	                   "The conntrack table is full, %s of %s: packets of new "
+	                   "connections are dropped.",
+	                   TEXT_COUNT(subject->limit->used), TEXT_COUNT(subject->limit->capacity));
+	tell_cause(netns, finding);
+	lp_finding_evidence(finding, "The kernel logs \"nf_conntrack: table full, dropping "
+	                             "packet\"; clients time out.");
+	tell_evidence(netns, finding);
+}
+
+static void tell_near(const struct lp_judging *judging, const struct lp_subject *subject,
+                      struct lp_finding *finding)
+{
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	lp_finding_summary(finding, "The conntrack table is %s full: %s of %s entries.",
+	                   TEXT_PERCENT(subject->limit->pressure), TEXT_COUNT(subject->limit->used),
+	                   TEXT_COUNT(subject->limit->capacity));
+	tell_cause(netns, finding);
+	lp_finding_evidence(finding, "%s entries are left.", TEXT_COUNT(subject->limit->headroom));
+	tell_evidence(netns, finding);
+}
+
+/* Where a setting of the whole machine can be changed. */
+static const char *where(const struct lp_netns *netns)
+{
+	return netns->initial ? "" : " (in the machine's first namespace)";
+}
+
+static void advise_more(const struct lp_netns *netns, const struct lp_limit *limit,
+                        struct lp_finding *finding)
+{
+	uint64_t then = limit->capacity * 2;
+	char bytes[LP_FIGURE_TEXT];
+	struct lp_remedy *remedy = lp_remedy_add(finding, "Allow more entries");
+	lp_remedy_step(remedy, "sysctl -w net.netfilter.nf_conntrack_max=%llu%s",
+	               (unsigned long long)then, where(netns));
+	if (netns->conntrack_buckets.known && netns->conntrack_buckets.n < then / 2)
+		lp_remedy_step(remedy,
+		               "sysctl -w net.netfilter.nf_conntrack_buckets=%llu%s, or "
+		               "each lookup gets slower",
+		               (unsigned long long)then / 2, where(netns));
+	lp_remedy_change(remedy, "entries", (double)limit->capacity, (double)then);
+	lp_remedy_risk(remedy, LP_RISK_LOW, "So many take up to %s of kernel memory.",
+	               lp_text_bytes(then * ENTRY_SIZE, bytes));
+	lp_remedy_relief(remedy, 2, 1);
+}
+
+/* With a shorter timeout for what is over. The socket itself stays LP_TIME_WAIT_S. */
+static void advise_shorter(const struct lp_netns *netns, const struct lp_limit *limit,
+                           struct lp_finding *finding)
+{
+	const struct lp_figure *now_s = &netns->conntrack_time_wait_s;
+	if (!over(netns) || now_s->n <= LP_TIME_WAIT_S)
+		return;
+	uint64_t gone = over(netns) - over(netns) * LP_TIME_WAIT_S / now_s->n;
+	struct lp_remedy *remedy =
+	        lp_remedy_add(finding, "Forget connections that are over sooner");
+	lp_remedy_step(remedy, "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_time_wait=%d",
+	               LP_TIME_WAIT_S);
+	lp_remedy_change(remedy, "entries in use", (double)limit->used,
+	                 (double)(limit->used - gone));
+	lp_remedy_risk(remedy, LP_RISK_LOW,
+	               "An entry then goes with the socket; later segments count as invalid.");
+	lp_remedy_relief(remedy, (double)limit->used, (double)(limit->used - gone));
+}
+
+static void advise_no_track(const struct lp_limit *limit, struct lp_finding *finding)
+{
+	struct lp_remedy *remedy = lp_remedy_add(finding, "Leave the busiest traffic untracked");
+	lp_remedy_step(remedy, "nft add rule inet filter raw_out tcp dport PORT notrack, the same "
+	                       "for the answers, in chains at priority raw.");
+	lp_remedy_effect(remedy, "no entries for that traffic");
+	lp_remedy_risk(remedy, LP_RISK_REAL,
+	               "Rules about its state (ct state, NAT) no longer see it.");
+	lp_remedy_relief(remedy, (double)limit->used, (double)limit->used / 2);
+}
+
+static void advise(const struct lp_judging *judging, const struct lp_subject *subject,
+                   struct lp_finding *finding)
+{
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	advise_more(netns, subject->limit, finding);
+	advise_shorter(netns, subject->limit, finding);
+	advise_no_track(subject->limit, finding);
+}
+
+const struct lp_rule lp_rule_conntrack_full = {
+        .id = "conntrack-full",
+        .title = "the conntrack table is full",
+        .of = LP_RULE_OF_LIMIT,
+        .kinds = {&lp_conntrack_entries},
+        .symptom = true,
+        .test = test_full,
+        .tell = tell_full,
+        .advise = advise,
+};
+
+const struct lp_rule lp_rule_conntrack_near = {
+        .id = "conntrack-near",
+        .title = "the conntrack table is nearly full",
+        .of = LP_RULE_OF_LIMIT,
+        .kinds = {&lp_conntrack_entries},
+        .symptom = true,
+        .test = test_near,
+        .tell = tell_near,
+        .advise = advise,
+};
+
+/* ---- conntrack-hash-small ------------------------------------------------------------------- */
+
+/* Each entry is in two chains. More than eight to a chain, which no default gives. */
+static enum lp_severity test_hash(const struct lp_judging *judging,
+                                  const struct lp_subject *subject)
+{
+	enum { ENTRIES_A_BUCKET = 4 };
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	bool crowded = netns->conntrack_buckets.n &&
+	               subject->limit->used > ENTRIES_A_BUCKET * netns->conntrack_buckets.n;
+	return crowded ? LP_WARNING : LP_FINE;
+}
+
+static void tell_hash(const struct lp_judging *judging, const struct lp_subject *subject,
+                      struct lp_finding *finding)
+{
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	double chain = 2 * (double)subject->limit->used / (double)netns->conntrack_buckets.n;
+	lp_finding_summary(finding,
+	                   "Each packet walks about %s conntrack entries: the hash table "
+	                   "is small.",
+	                   TEXT_REAL(chain / 2));
+	lp_finding_cause(finding, "nf_conntrack_max was raised and nf_conntrack_buckets was not.");
+	lp_finding_evidence(finding, "%s entries, twice each, in %s buckets.",
+	                    TEXT_COUNT(subject->limit->used),
+	                    TEXT_COUNT(netns->conntrack_buckets.n));
+}
+
+static void advise_hash(const struct lp_judging *judging, const struct lp_subject *subject,
+                        struct lp_finding *finding)
+{
+	enum { BUCKET_SIZE = 8 };
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	uint64_t then = subject->limit->capacity;
+	char bytes[LP_FIGURE_TEXT];
+	double used = 2 * (double)subject->limit->used;
+	struct lp_remedy *remedy = lp_remedy_add(finding, "Give the table more buckets");
+	lp_remedy_step(remedy, "sysctl -w net.netfilter.nf_conntrack_buckets=%llu%s",
+	               (unsigned long long)then, where(netns));
+	lp_remedy_change(remedy, "entries a chain", used / (double)netns->conntrack_buckets.n,
+	                 used / (double)then);
+	lp_remedy_risk(remedy, LP_RISK_LOW, "They take %s, and packets wait while it is rebuilt.",
+	               lp_text_bytes(then * BUCKET_SIZE, bytes));
+	lp_remedy_relief(remedy, 1 / (double)netns->conntrack_buckets.n, 1 / (double)then);
+}
+
+const struct lp_rule lp_rule_conntrack_hash_small = {
+        .id = "conntrack-hash-small",
+        .title = "conntrack's hash table is too small for its entries",
+        .of = LP_RULE_OF_LIMIT,
+        .kinds = {&lp_conntrack_entries},
+        .needs = LP_NEED_BUCKETS,
+        .test = test_hash,
+        .tell = tell_hash,
+        .advise = advise_hash,
+};
+
+/* ---- conntrack-outlives-time-wait ----------------------------------------------------------- */
+
+/* Where entries that outlive their sockets are a fifth of a table that is nearly full. */
+static enum lp_severity test_outlives(const struct lp_judging *judging,
+                                      const struct lp_subject *subject)
+{
+	enum { PART = 5 };
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	uint64_t timeout = netns->conntrack_time_wait_s.n;
+	if (subject->limit->pressure < LP_NEAR || timeout <= LP_TIME_WAIT_S)
+		return LP_FINE;
+	uint64_t outlived = over(netns) * (timeout - LP_TIME_WAIT_S) / timeout;
+	return outlived * PART >= subject->limit->used ? LP_WARNING : LP_FINE;
+}
+
+static void tell_outlives(const struct lp_judging *judging, const struct lp_subject *subject,
+                          struct lp_finding *finding)
+{
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	uint64_t timeout = netns->conntrack_time_wait_s.n;
+	lp_finding_summary(finding,
+	                   "conntrack remembers closed connections for %s s, their sockets go "
+	                   "after %d s.",
+	                   TEXT_COUNT(timeout), LP_TIME_WAIT_S);
+	lp_finding_cause(finding, "nf_conntrack_tcp_timeout_time_wait is longer than TIME_WAIT "
+	                          "itself, so the table holds connections that nobody has.");
+	lp_finding_evidence(finding, "About %s of %s entries are such ones.",
+	                    TEXT_COUNT(over(netns) * (timeout - LP_TIME_WAIT_S) / timeout),
+	                    TEXT_COUNT(subject->limit->used));
+}
+
+static void advise_outlives(const struct lp_judging *judging, const struct lp_subject *subject,
+                            struct lp_finding *finding)
+{
+	advise_shorter(lp_subject_netns(judging, subject), subject->limit, finding);
+}
+
+static bool explains_pressure(const struct lp_judging *judging, const struct lp_finding *cause,
+                              const struct lp_finding *symptom)
+{
+	(void)judging;
+	return cause->limit == symptom->limit && (symptom->rule == &lp_rule_conntrack_near ||
+	                                          symptom->rule == &lp_rule_conntrack_full);
+}
+
+const struct lp_rule lp_rule_conntrack_outlives_time_wait = {
+        .id = "conntrack-outlives-time-wait",
+        .title = "conntrack keeps connections longer than their sockets",
+        .of = LP_RULE_OF_LIMIT,
+        .kinds = {&lp_conntrack_entries},
+        .needs = LP_NEED_CONNTRACK_TIME,
+        .symptom = true,
+        .test = test_outlives,
+        .tell = tell_outlives,
+        .advise = advise_outlives,
+        .explains = explains_pressure,
+};

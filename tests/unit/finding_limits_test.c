@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Rules about TIME_WAIT, descriptors, services and connection tracking. */
+
+#include <stdio.h>
+
+#include "scene.h"
+#include "unit.h"
+
+static struct scene scene;
+
+static int begin(void **state)
+{
+	(void)state;
+	scene_make(&scene);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	scene_done(&scene);
+	return 0;
+}
+
+/* ---- TIME_WAIT ------------------------------------------------------------------------------ */
+
+static void time_wait_that_is_cut_short(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		char remote[32];
+		(void)snprintf(remote, sizeof(remote), "10.0.1.%d", i);
+		scene_pool(&scene, remote, 5000, 12000);
+	}
+	scene.netns->max_tw_buckets = lp_figure(48001);
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "time-wait-overflow"));
+	scene.netns->max_tw_buckets = lp_figure(48000);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "time-wait-overflow");
+	assert_int_equal(finding->severity, LP_WARNING);
+	const struct lp_remedy *more = scene_remedy(finding, "more TIME_WAITs");
+	assert_true(scene_becomes(more, "TIME_WAIT buckets") == 96000);
+	/* some ran out since, but the counter grew */
+	scene.netns->max_tw_buckets = lp_figure(60000);
+	scene.netns->tcp_growth.time_wait_overflow = lp_figure(7);
+	scene.snapshot->apart_s = 2;
+	scene_judge(&scene);
+	scene_must(&scene, "time-wait-overflow");
+	scene.netns->tcp_growth.time_wait_overflow = lp_figure(0);
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "time-wait-overflow"));
+}
+
+static void short_connections_to_many(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 12; i++) {
+		char remote[32];
+		(void)snprintf(remote, sizeof(remote), "10.0.1.%d", i);
+		scene_pool(&scene, remote, 20, 9000);
+	}
+	scene.netns->max_tw_buckets = lp_figure(140000);
+	scene_fine(&scene);
+	scene.netns->max_tw_buckets = lp_figure(108000);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *cause = scene_must(&scene, "short-connections");
+	assert_string_equal(cause->explains[0].rule->id, "time-wait-overflow");
+	assert_true(scene_becomes(scene_remedy(cause, "reuse"), "TIME_WAIT buckets") == 1080);
+	assert_true(scene_becomes(scene_remedy(cause, "reuse"), "opens/s") == 18);
+	assert_non_null(scene_remedy(cause, "more TIME_WAITs"));
+}
+
+static void buckets_below_the_range(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 3000, 2400);
+	scene.netns->max_tw_buckets = lp_figure(5000);
+	scene_fine(&scene); /* low, but nobody notices */
+	scene.netns->max_tw_buckets = lp_figure(4800);
+	scene_judge(&scene);
+	assert_int_equal(scene_must(&scene, "tw-buckets-lowered")->severity, LP_NOTICE);
+	scene.netns->max_tw_buckets = lp_figure(2400);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *cause = scene_must(&scene, "tw-buckets-lowered");
+	assert_int_equal(cause->severity, LP_WARNING);
+	assert_string_equal(cause->explains[0].rule->id, "time-wait-overflow");
+	assert_true(scene_becomes(&cause->remedies[0], "TIME_WAIT buckets") == 65536);
+}
+
+static void a_server_that_closes_first(void **state)
+{
+	(void)state;
+	scene_client(&scene, "10.0.0.9", 500, 40000);
+	scene_client(&scene, "10.0.0.8", 500, 40000);
+	scene_fine(&scene);
+	scene.netns->max_tw_buckets = lp_figure(100000);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *finding = scene_must(&scene, "server-closes-first");
+	assert_true(scene_becomes(scene_remedy(finding, "open"), "TIME_WAIT") == 800);
+	scene.netns->max_tw_buckets = lp_figure(80000);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	assert_string_equal(scene_must(&scene, "server-closes-first")->explains[0].rule->id,
+	                    "time-wait-overflow");
+}
+
+static void reuse_that_does_nothing(void **state)
+{
+	(void)state;
+	scene.netns->timestamps = lp_figure(0);
+	scene_fine(&scene); /* tcp_tw_reuse is 2, as it comes */
+	scene.netns->tw_reuse = lp_figure(1);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "tw-reuse-without-timestamps");
+	assert_int_equal(finding->severity, LP_NOTICE);
+	assert_true(scene_becomes(&finding->remedies[0], "seconds that TIME_WAIT holds a port") ==
+	            1);
+	scene.netns->timestamps = lp_figure(1);
+	scene_fine(&scene);
+	scene.netns->timestamps.known = false;
+	scene_judge(&scene);
+	assert_non_null(scene_not_judged(&scene, "tw-reuse-without-timestamps"));
+}
+
+/* ---- descriptors ---------------------------------------------------------------------------- */
+
+static struct lp_process *process(uint64_t descriptors, uint64_t limit)
+{
+	struct lp_process *process = lp_snapshot_add_process(scene.snapshot);
+	assert_non_null(process);
+	*process = (struct lp_process){
+	        .pid = 812, .command = "app", .descriptors = descriptors, .limit = limit};
+	return process;
+}
+
+static void a_process_short_of_descriptors(void **state)
+{
+	(void)state;
+	struct lp_process *app = process(819, 1024);
+	scene_fine(&scene);
+	app->descriptors = 820;
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "descriptors-near");
+	assert_int_equal(finding->severity, LP_WARNING);
+	assert_non_null(strstr(finding->summary, "app (812)"));
+	assert_true(scene_becomes(&finding->remedies[0], "descriptors") == 65536);
+	app->descriptors = 1024;
+	scene_judge(&scene);
+	assert_int_equal(scene_must(&scene, "descriptors-near")->severity, LP_CRITICAL);
+	/* a sandbox */
+	app->descriptors = app->limit = 4;
+	scene_fine(&scene);
+}
+
+static void a_system_short_of_files(void **state)
+{
+	(void)state;
+	scene.snapshot->machine.file_allocated = lp_figure(90000);
+	scene.snapshot->machine.file_max = lp_figure(100000);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "descriptors-near");
+	assert_non_null(strstr(finding->remedies[0].steps.items[0], "fs.file-max=200000"));
+}
+
+static void connections_that_nobody_closes(void **state)
+{
+	(void)state;
+	struct lp_pool *pool = scene_pool(&scene, "10.0.0.2", 500, 0);
+	pool->states[LP_CLOSE_WAIT] = 499;
+	scene.netns->states[LP_CLOSE_WAIT] = 499;
+	scene_fine(&scene); /* as a busy proxy has at any moment */
+	scene.netns->states[LP_CLOSE_WAIT] = 500;
+	process(900, 1024);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *cause = scene_must(&scene, "close-wait-leak");
+	assert_string_equal(cause->explains[0].rule->id, "descriptors-near");
+	/* few are no leak */
+	scene.netns->states[LP_CLOSE_WAIT] = 49;
+	scene.netns->states[LP_ESTABLISHED] = 0;
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "close-wait-leak"));
+}
+
+/* ---- services ------------------------------------------------------------------------------- */
+
+static void an_accept_queue_that_is_full(void **state)
+{
+	(void)state;
+	struct lp_listener *listener = scene_listener(&scene, "10.0.0.1", 80);
+	listener->waiting = 511;
+	scene_fine(&scene);
+	listener->waiting = 512;
+	scene.netns->somaxconn = lp_figure(511);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "accept-queue-overflow");
+	assert_int_equal(finding->severity, LP_CRITICAL);
+	const struct lp_remedy *longer = scene_remedy(finding, "more connections wait");
+	assert_true(scene_becomes(longer, "connections that may wait") == 4097);
+	assert_int_equal(longer->steps.n, 2); /* the cap has to go up too */
+}
+
+static void an_accept_queue_that_overflowed_meanwhile(void **state)
+{
+	(void)state;
+	scene_listener(&scene, "10.0.0.1", 81)->waiting = 5;
+	scene_listener(&scene, "10.0.0.1", 80)->waiting = 100;
+	scene.netns->tcp_counters.listen_overflow = lp_figure(1000);
+	scene_fine(&scene); /* some time */
+	scene.netns->tcp_growth.listen_overflow = lp_figure(3);
+	scene.snapshot->apart_s = 1;
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *finding = scene_must(&scene, "accept-queue-overflow");
+	assert_int_equal(finding->severity, LP_WARNING);
+	assert_non_null(strstr(finding->summary, "10.0.0.1:80"));
+}
+
+static void a_client_out_of_ports(void **state)
+{
+	(void)state;
+	struct lp_pool *pool = scene_client(&scene, "10.0.0.9", 51609, 0);
+	scene_fine(&scene);
+	pool->states[LP_ESTABLISHED] = 51610;
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "client-ports-near");
+	assert_int_equal(finding->severity, LP_WARNING);
+	assert_true(scene_becomes(&finding->remedies[0], "ports of the client") == 129024);
+	pool->states[LP_ESTABLISHED] = 64512;
+	scene_judge(&scene);
+	assert_int_equal(scene_must(&scene, "client-ports-near")->severity, LP_CRITICAL);
+}
+
+/* ---- connection tracking -------------------------------------------------------------------- */
+
+static void track(uint64_t entries, uint64_t max, uint64_t buckets)
+{
+	scene.netns->conntrack_entries = lp_figure(entries);
+	scene.netns->conntrack_max = lp_figure(max);
+	scene.netns->conntrack_buckets = lp_figure(buckets);
+	scene.netns->conntrack_time_wait_s = lp_figure(120);
+}
+
+static void a_table_that_fills_up(void **state)
+{
+	(void)state;
+	track(79999, 100000, 100000);
+	scene_fine(&scene);
+	track(80000, 100000, 100000);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "conntrack-near");
+	assert_int_equal(finding->severity, LP_WARNING);
+	assert_true(scene_becomes(scene_remedy(finding, "more entries"), "entries") == 200000);
+	assert_null(scene_remedy(finding, "sooner")); /* nothing is known to be over */
+	track(99999, 100000, 100000);
+	scene.netns->conntrack_counters.drop = lp_figure(12);
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "conntrack-near"));
+	finding = scene_must(&scene, "conntrack-full");
+	assert_int_equal(finding->severity, LP_CRITICAL);
+}
+
+static void entries_that_outlive_their_sockets(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 3000, 6000);
+	scene_pool(&scene, "10.0.0.3", 3000, 6000);
+	track(60000, 70000, 70000);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *cause = scene_must(&scene, "conntrack-outlives-time-wait");
+	assert_string_equal(cause->explains[0].rule->id, "conntrack-near");
+	assert_true(scene_becomes(scene_remedy(cause, "sooner"), "entries in use") == 48000);
+	assert_non_null(scene_remedy(cause, "more entries"));
+	scene.netns->conntrack_time_wait_s = lp_figure(60);
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "conntrack-outlives-time-wait"));
+	scene_must(&scene, "conntrack-near");
+	scene.netns->conntrack_time_wait_s.known = false;
+	scene_judge(&scene);
+	assert_non_null(scene_not_judged(&scene, "conntrack-outlives-time-wait"));
+}
+
+/* One finding of the cause, with the pool, TIME_WAIT and conntrack as evidence. */
+static void short_connections_explain_all_of_it(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 40, 28192);
+	scene.netns->max_tw_buckets = lp_figure(28192);
+	track(57000, 60000, 60000);
+	scene.netns->conntrack_counters.drop = lp_figure(0);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 2); /* the other: the buckets are fewer than the ports */
+	const struct lp_finding *cause = scene_must(&scene, "short-connections");
+	static const char *const symptoms[] = {"local-ports-exhausted", "port-search-slow",
+	                                       "time-wait-overflow", "conntrack-near",
+	                                       "conntrack-outlives-time-wait"};
+	for (size_t i = 0; i < sizeof(symptoms) / sizeof(symptoms[0]); i++) {
+		bool found = false;
+		for (size_t k = 0; k < cause->n_explains; k++)
+			found |= !strcmp(cause->explains[k].rule->id, symptoms[i]);
+		if (!found)
+			fail_msg("%s stands for itself", symptoms[i]);
+	}
+	assert_true(cause->evidence.n >= 4);
+	assert_int_equal(cause->severity, LP_CRITICAL);
+}
+
+static void a_table_with_few_buckets(void **state)
+{
+	(void)state;
+	track(400000, 1000000, 100000);
+	scene_fine(&scene);
+	track(400001, 1000000, 100000);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "conntrack-hash-small");
+	assert_true(scene_becomes(&finding->remedies[0], "entries a chain") < 1);
+	scene.netns->conntrack_buckets.known = false;
+	scene_judge(&scene);
+	assert_non_null(scene_not_judged(&scene, "conntrack-hash-small"));
+}
+
+/* Where nothing is tracked, nothing is missing. */
+static void no_tracking_is_no_gap(void **state)
+{
+	(void)state;
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n_not_judged, 0);
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
+
+UNIT_MAIN(CASE(time_wait_that_is_cut_short), CASE(short_connections_to_many),
+          CASE(buckets_below_the_range), CASE(a_server_that_closes_first),
+          CASE(reuse_that_does_nothing), CASE(a_process_short_of_descriptors),
+          CASE(a_system_short_of_files), CASE(connections_that_nobody_closes),
+          CASE(an_accept_queue_that_is_full), CASE(an_accept_queue_that_overflowed_meanwhile),
+          CASE(a_client_out_of_ports), CASE(a_table_that_fills_up),
+          CASE(entries_that_outlive_their_sockets), CASE(short_connections_explain_all_of_it),
+          CASE(a_table_with_few_buckets), CASE(no_tracking_is_no_gap))
