@@ -64,6 +64,8 @@ enum lastport_known {
 	LASTPORT_KNOWN_SUSTAINABLE = 1 << 2,
 	LASTPORT_KNOWN_EXHAUSTED = 1 << 3,
 	LASTPORT_KNOWN_NETNS = 1 << 4,
+	LASTPORT_KNOWN_OPENED = 1 << 5,
+	LASTPORT_KNOWN_CLOSED_FIRST = 1 << 6,
 };
 
 /* Strings live as long as the report. A figure whose bit is not in `known` is 0 and means nothing.
@@ -94,6 +96,34 @@ LASTPORT_API int lastport_report_limit(const struct lastport_report *report, siz
 /* What it is a limit of, for people: "10.0.0.5 → 10.1.2.3:443". As snprintf(). */
 LASTPORT_API int lastport_report_where(const struct lastport_report *report, size_t index,
                                        char *buf, size_t size);
+
+/* Strings live as long as the report. */
+struct lastport_owner {
+	size_t size;
+	unsigned known;       /* LASTPORT_KNOWN_OPENED, LASTPORT_KNOWN_CLOSED_FIRST */
+	uint32_t pid;         /* of a process that may have ended since */
+	uint32_t shared_with; /* processes more that hold one of these connections too */
+	const char *command;  /* "" where not known */
+	const char *cgroup;   /* its path, or NULL where not known */
+	uint64_t connections; /* of all states */
+	uint64_t time_wait;   /* … of them in TIME_WAIT */
+	uint64_t opened;      /* … that it opened */
+	uint64_t closed_first;
+};
+#define LASTPORT_OWNER_INIT                           \
+	{                                             \
+		.size = sizeof(struct lastport_owner) \
+	}
+
+/*
+ * Who has the connections of a limit of kind local-ports or client-ports: how many owners are
+ * named. 0 also where none were looked for: of the many pools of a busy machine those nearest to
+ * exhaustion only.
+ */
+LASTPORT_API size_t lastport_report_owners(const struct lastport_report *report, size_t limit);
+/* Who has most comes first. -ERANGE when there is none, -EINVAL for a bad size. */
+LASTPORT_API int lastport_report_owner(const struct lastport_report *report, size_t limit,
+                                       size_t owner, struct lastport_owner *ret);
 
 /*
  * The pool that a connect() from this machine to address:port ("10.1.2.3:443", "[::1]:80") would

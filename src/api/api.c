@@ -10,16 +10,13 @@
 
 #include "api/gaps.h"
 #include "api/growth.h"
+#include "api/owners.h"
+#include "api/report.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "kernel/kernel.h"
 #include "limit/kinds.h"
 #include "view/view.h"
-
-struct lastport_report {
-	struct lp_report view;
-	char **gaps; /* one sentence each */
-};
 
 const char *lastport_version(void)
 {
@@ -96,11 +93,16 @@ static int look_once(const struct lp_kernel *kernel, const struct lp_look_option
 	_cleanup_(report_freep) struct lastport_report *report = calloc(1, sizeof(*report));
 	if (!report)
 		return lp_fail(err, ENOMEM, "out of memory");
-	int r = lp_look(kernel, options, &report->view.snapshot, err);
+	_cleanup_(lp_owner_notes_done) struct lp_owner_notes notes = {0};
+	struct lp_look_options noting = *options;
+	noting.notes = &notes;
+	int r = lp_look(kernel, &noting, &report->view.snapshot, err);
 	if (r < 0)
 		return r;
 	lp_gaps_select(report->view.snapshot, options->netns, only);
 	r = lp_limits_collect(report->view.snapshot, only, &report->view.limits);
+	if (r == 0)
+		r = lp_report_owners(kernel, &notes, &report->view);
 	if (r == 0)
 		r = forecast_all(&report->view);
 	if (r == 0)

@@ -149,8 +149,23 @@ static void say_where(struct line *line, const struct lastport_report *report, s
 		say_text(line, " in namespace %" PRIu64, limit->netns);
 }
 
+/* ", by nginx (812)": who has most of them, if one has most. */
+static void say_owner(struct line *line, const struct lastport_report *report, size_t index)
+{
+	struct lastport_owner first = LASTPORT_OWNER_INIT, owner = LASTPORT_OWNER_INIT;
+	size_t n = lastport_report_owners(report, index);
+	uint64_t all = 0;
+	for (size_t i = 0; i < n; i++)
+		if (lastport_report_owner(report, index, i, &owner) == 0)
+			all += owner.connections;
+	if (n && lastport_report_owner(report, index, 0, &first) == 0 &&
+	    first.connections * 2 > all && *first.command)
+		say_text(line, ", by %s (%" PRIu32 ")", first.command, first.pid);
+}
+
 /* "local-ports 10.0.0.5 → 10.1.2.3:443: 99.8 % used, 42 of 28,232 left, full in 38 s" */
-static void say_limit(struct line *line, const struct lastport_report *report, size_t index,
+static void say_limit(struct line *line, const struct check_options *o,
+                      const struct lastport_report *report, size_t index,
                       const struct lastport_limit *limit)
 {
 	char percent[LP_FIGURE_TEXT], left[LP_FIGURE_TEXT], capacity[LP_FIGURE_TEXT];
@@ -163,6 +178,8 @@ static void say_limit(struct line *line, const struct lastport_report *report, s
 		char span[LP_FIGURE_TEXT];
 		say_text(line, ", full in %s", lp_text_span(limit->exhausted_in_s, span));
 	}
+	if (limit->pressure >= o->warn)
+		say_owner(line, report, index);
 }
 
 /* 'local-ports'=99.85%;80;95;0;100 */
@@ -230,7 +247,7 @@ static enum verdict check_all(const struct check_options *o, const struct lastpo
 		counts[verdict]++;
 		if (i == 0) {
 			worst = verdict;
-			say_limit(line, report, i, &limit);
+			say_limit(line, o, report, i, &limit);
 		}
 	}
 	if (n == 0) {
@@ -298,7 +315,7 @@ static enum verdict check_destination(const struct check_options *o,
 		return UNKNOWN;
 	}
 	say_text(line, "to %s: ", o->to);
-	say_limit(line, report, index, &limit);
+	say_limit(line, o, report, index, &limit);
 	say_pressure(line, o, &limit);
 	enum verdict verdict = judge(o, &limit);
 	verdict = worse(verdict, check_need(o, &limit, line));

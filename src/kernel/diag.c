@@ -83,6 +83,7 @@ static int take_socket(const struct nlmsghdr *header, void *context,
 	        .wqueue = m->idiag_wqueue,
 	        .uid = m->idiag_uid,
 	        .inode = m->idiag_inode,
+	        .cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0],
 	        .v6only = has_v6only(m) ? v6only_of(header) : -1,
 	};
 	return taker->function(&message, taker->context);

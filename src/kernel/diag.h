@@ -24,6 +24,7 @@ struct lp_diag_message {
 	uint32_t ifindex;
 	uint32_t expires_ms; /* of the timer; TIME_WAIT: until it goes away */
 	uint32_t rqueue, wqueue, uid, inode;
+	uint64_t cookie;
 	int v6only; /* INET_DIAG_SKV6ONLY: 0 or 1; -1 where the message does not say */
 };
 

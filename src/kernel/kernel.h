@@ -89,6 +89,7 @@ struct lp_netns_list {
 	struct lp_netns_place *items;
 	size_t n, room;
 	bool host_known;            /* that of pid 1 was told */
+	struct lp_sockfds *sockets; /* gets who holds which socket; NULL: not asked */
 	struct lp_netns_scan *scan; /* what the search keeps: src/kernel/scan.h */
 };
 void lp_netns_list_done(struct lp_netns_list *list);
@@ -115,6 +116,8 @@ int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snaps
 
 struct lp_sockets_options {
 	bool bound; /* also ask for bound but unconnected sockets: walks the bind table */
+	/* gets each connection; its namespace is then one of the snapshot's. NULL: not asked */
+	struct lp_sightings *sightings;
 	/* Opens the netlink socket; NULL is lp_diag_open(). A test puts recorded answers here. */
 	int (*open)(void *context);
 	void *context;
@@ -139,6 +142,7 @@ enum lp_read {
 struct lp_look_options {
 	const char *netns; /* name, inode in decimal, "host", "self"; NULL or "all" for every one */
 	enum lp_read reader;
+	struct lp_owner_notes *notes; /* gets what lp_owners_find() needs; NULL: not asked */
 };
 
 /* Fills a new snapshot of the machine. *ret is the caller's. */

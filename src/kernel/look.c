@@ -20,6 +20,7 @@
 #include "kernel/conntrack_stats.h"
 #include "kernel/kernel.h"
 #include "kernel/netstat.h"
+#include "kernel/owners.h"
 #include "snapshot/pools.h"
 
 /* A namespace of the snapshot while it is looked at. */
@@ -232,7 +233,9 @@ static bool kernel_lists_bound(const struct lp_machine *machine)
 
 static int choose_options(struct look *look, struct lp_sockets_options *ret)
 {
-	*ret = (struct lp_sockets_options){.bound = may_be_bound(look)};
+	struct lp_owner_notes *notes = look->options->notes;
+	*ret = (struct lp_sockets_options){.bound = may_be_bound(look),
+	                                   .sightings = notes ? &notes->sightings : NULL};
 	if (!ret->bound || kernel_lists_bound(&look->snapshot->machine))
 		return 0;
 	ret->bound = false;
@@ -457,6 +460,8 @@ static int look_in_thread(struct look *look)
 
 static int list_places(struct look *look)
 {
+	if (look->options->notes)
+		look->places.sockets = &look->options->notes->sockets;
 	int r = lp_netns_list_read(look->kernel, look->snapshot, &look->places);
 	if (r < 0)
 		return r;

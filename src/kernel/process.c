@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "kernel/kernel.h"
 #include "kernel/scan.h"
+#include "kernel/sockfds.h"
 #include "kernel/text.h"
 
 struct pass {
@@ -76,8 +77,8 @@ static bool table_is_below(int dir, uint64_t limit)
 
 struct descriptors {
 	uint64_t limit, below, above;
-	struct lp_netns_list *search; /* for namespaces, or NULL */
-	const char *base;
+	struct lp_netns_list *search; /* for namespaces and sockets, or NULL */
+	const struct lp_task *task;
 };
 
 static int see_descriptor(void *data, int dir, uint64_t number)
@@ -87,7 +88,9 @@ static int see_descriptor(void *data, int dir, uint64_t number)
 		seen->below++;
 	else
 		seen->above++;
-	return seen->search ? lp_netns_scan_descriptor(seen->search, seen->base, dir, number) : 0;
+	return seen->search ? lp_netns_scan_descriptor(seen->search, seen->task->pid,
+	                                               seen->task->base, dir, number)
+	                    : 0;
 }
 
 /* Few descriptors are searched for namespaces while they are counted. */
@@ -109,7 +112,7 @@ static bool take_few(const struct pass *pass, struct lp_task *task)
 static int count_descriptors(const struct pass *pass, struct lp_task *task, uint64_t limit,
                              uint64_t *ret)
 {
-	struct descriptors seen = {.limit = limit, .base = task->base};
+	struct descriptors seen = {.limit = limit, .task = task};
 	if (take_few(pass, task))
 		seen.search = pass->namespaces;
 	bool all = seen.search || !pass->size_counts;
@@ -119,6 +122,8 @@ static int count_descriptors(const struct pass *pass, struct lp_task *task, uint
 		*ret = seen.below;
 		return 0;
 	}
+	if (is_hidden(r) && seen.search && seen.search->sockets)
+		seen.search->sockets->hidden = true;
 	if (is_hidden(r) && pass->size_counts && table_is_below(task->dir, limit))
 		r = 0;
 	if (r < 0)
@@ -288,13 +293,17 @@ static int tolerate(struct pass *pass, const char *name, int r)
 
 static int report(const struct pass *pass)
 {
+	struct lp_sockfds *sockets = pass->namespaces ? pass->namespaces->sockets : NULL;
+	bool all_hidden = lp_processes_are_hidden(pass->kernel);
 	int r = 0;
+	if (sockets)
+		sockets->hidden |= pass->hidden || all_hidden;
 	if (pass->hidden)
 		r = lp_snapshot_gap(pass->snapshot, "processes", 0,
 		                    "%zu process%s of others not visible: their descriptors need "
 		                    "root",
 		                    pass->hidden, pass->hidden == 1 ? "" : "es");
-	if (r >= 0 && lp_processes_are_hidden(pass->kernel))
+	if (r >= 0 && all_hidden)
 		r = lp_snapshot_gap(pass->snapshot, "processes", 0,
 		                    "/proc is mounted with hidepid: others' processes need root");
 	return r;

@@ -11,6 +11,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/number.h"
+#include "kernel/sockfds.h"
 
 /*
  * A namespace reached by `path` below /proc. The first way and the last one are kept: others that
@@ -230,8 +231,12 @@ int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *lis
 	enum { DOTS = 2 };
 	struct stat st;
 	int r = scan_process(list, task);
-	if (r < 0 || !list->scan->enter)
+	if (r < 0)
 		return r;
+	if (!list->scan->enter)
+		return list->sockets && task->open
+		               ? lp_sockfds_unsearched(list->sockets, task->pid, task->open)
+		               : 0;
 	/* a thread needs root's power to go elsewhere alone; links of "task" count its threads */
 	if (task->uid == 0 && fstatat(task->dir, "task", &st, 0) == 0 && st.st_nlink > DOTS + 1)
 		r = scan_threads(list, task, (size_t)st.st_nlink - DOTS - 1);
@@ -244,7 +249,8 @@ int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *lis
 
 /* ---- descriptors -------------------------------------------------------------------------- */
 
-int lp_netns_scan_descriptor(struct lp_netns_list *list, const char *base, int dir, uint64_t number)
+int lp_netns_scan_descriptor(struct lp_netns_list *list, pid_t pid, const char *base, int dir,
+                             uint64_t number)
 {
 	char name[24], link[64], path[sizeof(list->scan->holders->base) + 32];
 	uint64_t inode;
@@ -254,7 +260,7 @@ int lp_netns_scan_descriptor(struct lp_netns_list *list, const char *base, int d
 		return 0;
 	link[n] = '\0';
 	if (lp_netns_link_parse(link, &inode) < 0)
-		return 0;
+		return list->sockets ? lp_sockfds_link(list->sockets, pid, link) : 0;
 	(void)snprintf(path, sizeof(path), "%s/fd/%ju", base, (uintmax_t)number);
 	return add_path(list, inode, list->scan->device, path);
 }
@@ -269,7 +275,8 @@ static int scan_next(void *data, int dir, uint64_t number)
 	struct search *search = data;
 	if (search->list->scan->descriptors++ >= LP_SCAN_DESCRIPTORS)
 		return 1;
-	return lp_netns_scan_descriptor(search->list, search->holder->base, dir, number);
+	return lp_netns_scan_descriptor(search->list, search->holder->pid, search->holder->base,
+	                                dir, number);
 }
 
 static int compare_holders(const void *a, const void *b)
@@ -285,6 +292,8 @@ static int scan_holder(const struct lp_kernel *kernel, struct search *search)
 	_cleanup_(lp_close_fd) int dir =
 	        openat(kernel->proc, search->holder->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = dir < 0 ? 0 : lp_fd_each(dir, 0, scan_next, search);
+	if (search->list->sockets && (r == -EACCES || r == -EPERM))
+		search->list->sockets->hidden = true;
 	return r == -ENOMEM ? r : 0; /* gone, or refused as its namespace was before */
 }
 
@@ -303,6 +312,10 @@ int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot
 		if (scan->descriptors + search.holder->open > LP_SCAN_DESCRIPTORS) {
 			left_out += search.holder->open;
 			processes++;
+			if (list->sockets &&
+			    lp_sockfds_unsearched(list->sockets, search.holder->pid,
+			                          search.holder->open) < 0)
+				return -ENOMEM;
 			continue;
 		}
 		int r = scan_holder(kernel, &search);

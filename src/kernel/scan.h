@@ -61,8 +61,11 @@ bool lp_task_is_there(const struct lp_task *task);
 int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *list,
                        const struct lp_task *task);
 
-/* Looks for a namespace behind descriptor `number` of the task, listed as dir. 0 or -ENOMEM. */
-int lp_netns_scan_descriptor(struct lp_netns_list *list, const char *base, int dir,
+/*
+ * Looks for a namespace, or a socket where those are asked for, behind descriptor `number` of the
+ * process, listed as dir. 0 or -ENOMEM.
+ */
+int lp_netns_scan_descriptor(struct lp_netns_list *list, pid_t pid, const char *base, int dir,
                              uint64_t number);
 
 /* Looks for them in the tasks that were not searched yet. 0 or -ENOMEM. */

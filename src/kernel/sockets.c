@@ -56,6 +56,8 @@ static int take_connection(const struct lp_diag_message *m, void *context)
 	        .local_port = m->local_port,
 	        .remote_port = m->remote_port,
 	        .state = m->state,
+	        .cookie = m->cookie,
+	        .inode = m->inode,
 	        .left_ms = m->expires_ms < LP_TIME_WAIT_S * 1000 ? m->expires_ms
 	                                                         : LP_TIME_WAIT_S * 1000,
 	};
@@ -180,6 +182,9 @@ int lp_reading_begin(struct lp_reading *reading, struct lp_snapshot *snapshot,
 {
 	*reading = (struct lp_reading){.snapshot = snapshot, .netns = netns, .options = options};
 	int r = lp_sockets_new(netns, reserved, &reading->sockets);
+	if (r == 0 && options->sightings)
+		lp_sockets_sight(reading->sockets, options->sightings,
+		                 (size_t)(netns - snapshot->netns));
 	if (r == 0)
 		r = walk_whole(reading, &listeners);
 	if (r == 0 && options->bound)

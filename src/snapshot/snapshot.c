@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "snapshot/owners.h"
 
 const char *lp_state_name(enum lp_tcp_state state)
 {
@@ -66,6 +67,7 @@ void lp_snapshot_free(struct lp_snapshot *snapshot)
 	free(snapshot->netns);
 	free(snapshot->processes);
 	free(snapshot->gaps);
+	lp_owners_free(snapshot->owners, snapshot->n_owners);
 	free(snapshot);
 }
 

@@ -205,6 +205,8 @@ struct lp_snapshot {
 	size_t n_netns, room_netns;
 	struct lp_process *processes;
 	size_t n_processes, room_processes;
+	struct lp_pool_owners *owners; /* snapshot/owners.h; by no order */
+	size_t n_owners;
 	struct lp_gap *gaps; /* none: the snapshot is complete */
 	size_t n_gaps, room_gaps;
 };

@@ -34,6 +34,9 @@ struct lp_sockets {
 	const struct lp_port_map *reserved;
 	struct lp_pools *pools;
 	uint64_t seed;
+	struct lp_sightings *sightings; /* or NULL */
+	size_t index;                   /* of the namespace in them */
+	bool sighted;                   /* some of its sockets are there */
 
 	struct held *held;
 	size_t n_held, room_held;
@@ -75,6 +78,12 @@ int lp_sockets_new(struct lp_netns *netns, const struct lp_port_map *reserved,
 		return r;
 	*ret = lp_take_ptr(s);
 	return 0;
+}
+
+void lp_sockets_sight(struct lp_sockets *sockets, struct lp_sightings *sightings, size_t netns)
+{
+	sockets->sightings = sightings;
+	sockets->index = netns;
 }
 
 static void forget_binds(struct lp_sockets *s)
@@ -173,6 +182,9 @@ void lp_sockets_begin(struct lp_sockets *sockets)
 			lp_port_set(&sockets->usable, port);
 	forget_binds(sockets);
 	lp_pools_restart(sockets->pools);
+	if (sockets->sighted)
+		lp_sightings_forget(sockets->sightings, sockets->index);
+	sockets->sighted = false;
 }
 
 /* The map of a local address, made at its first use; NULL where there is no room for it. */
@@ -268,6 +280,11 @@ void lp_sockets_add(struct lp_sockets *sockets, const struct lp_socket *socket)
 		key.port = socket->remote_port;
 	} else {
 		return;
+	}
+	if (sockets->sightings && socket->cookie) {
+		lp_sightings_add(sockets->sightings, sockets->index, &key, socket->cookie,
+		                 socket->inode, socket->state);
+		sockets->sighted = true;
 	}
 	struct lp_pool *pool = lp_pools_get(sockets->pools, &key);
 	if (pool)

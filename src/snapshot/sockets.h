@@ -10,6 +10,7 @@
  * walking the connections once more then makes the counts of those that matter exact.
  */
 
+#include "snapshot/sightings.h"
 #include "snapshot/snapshot.h"
 
 /* What a reader may not be able to tell. */
@@ -23,6 +24,8 @@ struct lp_socket {
 	uint8_t v6only;     /* enum lp_told */
 	uint8_t timestamps; /* enum lp_told; of a TIME_WAIT: whether it had them on */
 	bool age_told;
+	uint64_t cookie;  /* 0: not told */
+	uint32_t inode;   /* 0: no process holds it, or not told */
 	uint32_t left_ms; /* TIME_WAIT: until it goes away, 0 to 60000 */
 	uint32_t age_ms;  /* TIME_WAIT: since it began, if age_told; else left_ms tells it too */
 };
@@ -37,6 +40,12 @@ static inline void lp_sockets_freep(struct lp_sockets **sockets)
 {
 	lp_sockets_free(*sockets);
 }
+
+/*
+ * Connections with a cookie are noted in `sightings`, which outlives the collector, as those of
+ * namespace number `netns`.
+ */
+void lp_sockets_sight(struct lp_sockets *sockets, struct lp_sightings *sightings, size_t netns);
 
 /* A listener: kept, and its port is held. -ENOMEM, else 0. */
 int lp_sockets_listener(struct lp_sockets *sockets, const struct lp_listener *listener);

@@ -17,8 +17,7 @@
 #include "view/json_parts.h"
 #include "view/style.h"
 
-/* Text of others may be no UTF-8, which JSON has to be. */
-static json_t *clean_string(const char *text)
+json_t *lp_json_text(const char *text)
 {
 	_cleanup_(lp_free_ptr) char *copy = strdup(text);
 	if (!copy)
@@ -72,9 +71,9 @@ static json_t *time_string(int64_t ms)
 static json_t *gap_object(const struct lp_gap *gap)
 {
 	json_auto_t *object = json_object();
-	if (set_new(object, "what", clean_string(gap->what)) < 0 ||
+	if (set_new(object, "what", lp_json_text(gap->what)) < 0 ||
 	    (gap->netns && set_count(object, "netns", gap->netns) < 0) ||
-	    set_new(object, "why", clean_string(gap->why)) < 0)
+	    set_new(object, "why", lp_json_text(gap->why)) < 0)
 		return NULL;
 	return json_incref(object);
 }
@@ -96,11 +95,11 @@ static json_t *head_object(const struct lp_report *report)
 	json_auto_t *head = json_object();
 	if (set_count(head, "schema", 1) < 0 ||
 	    set_new(head, "taken_at", time_string(snapshot->taken_at_ms)) < 0 ||
-	    set_new(head, "kernel", clean_string(snapshot->machine.kernel)) < 0 ||
+	    set_new(head, "kernel", lp_json_text(snapshot->machine.kernel)) < 0 ||
 	    set_new(head, "reader", json_string(reader_names[snapshot->reader])) < 0 ||
 	    set_new(head, "complete", json_boolean(snapshot->n_gaps == 0)) < 0 ||
 	    set_new(head, "incomplete", gap_list(snapshot)) < 0 ||
-	    set_new(head, "host", clean_string(snapshot->machine.host)) < 0 ||
+	    set_new(head, "host", lp_json_text(snapshot->machine.host)) < 0 ||
 	    set_count(head, "namespaces", snapshot->n_netns) < 0 ||
 	    set_figure(head, "sockets", lp_snapshot_sockets(snapshot)) < 0 ||
 	    set_count(head, "read_us", (uint64_t)snapshot->took_us) < 0)
@@ -114,7 +113,7 @@ json_t *lp_json_netns(const struct lp_netns *netns)
 {
 	json_auto_t *object = json_object();
 	if (set_count(object, "inode", netns->inode) < 0 ||
-	    set_new(object, "name", netns->name ? clean_string(netns->name) : json_null()) < 0)
+	    set_new(object, "name", netns->name ? lp_json_text(netns->name) : json_null()) < 0)
 		return NULL;
 	return json_incref(object);
 }
@@ -130,7 +129,7 @@ static json_t *scope_object(const struct lp_limit *limit)
 		if (word->type == LP_SCOPE_NUMBER)
 			r = set_count(object, word->key, word->number);
 		else if (word->type == LP_SCOPE_TEXT)
-			r = set_new(object, word->key, clean_string(word->text));
+			r = set_new(object, word->key, lp_json_text(word->text));
 		else
 			r = set_new(object, word->key, json_null());
 		if (r < 0)
@@ -141,13 +140,10 @@ static json_t *scope_object(const struct lp_limit *limit)
 
 static json_t *states_object(const struct lp_pool *pool)
 {
-	json_auto_t *object = json_object();
-	for (int state = 1; state < LP_STATES; state++)
-		if (pool->states[state] &&
-		    set_count(object, lp_state_name((enum lp_tcp_state)state),
-		              pool->states[state]) < 0)
-			return NULL;
-	return json_incref(object);
+	uint32_t states[LP_STATES];
+	for (int state = 0; state < LP_STATES; state++)
+		states[state] = pool->states[state];
+	return lp_json_states(states);
 }
 
 static json_t *drain_list(const struct lp_forecast *forecast)
@@ -207,9 +203,20 @@ static int set_pages(json_t *object, const struct lp_report *report)
 	return set_count(object, "time_wait_bytes", entries.n * machine->time_wait_size.n);
 }
 
+static int set_owners(json_t *object, const struct lp_pool_owners *owners)
+{
+	if (set_new(object, "owners", lp_json_owners(owners)) < 0 ||
+	    set_new(object, "owners_unknown", lp_json_unowned(owners)) < 0 ||
+	    (owners->unlisted && set_count(object, "owners_unlisted", owners->unlisted) < 0))
+		return -ENOMEM;
+	return owners->exact ? 0 : set_new(object, "owners_exact", json_false());
+}
+
 static json_t *limit_object(const struct lp_report *report, size_t index)
 {
 	const struct lp_limit *limit = &report->limits.items[index];
+	const struct lp_pool_owners *owners =
+	        limit->kind->of_pool ? lp_owners_of(report->snapshot, limit->pool) : NULL;
 	json_auto_t *object = json_object();
 	if (set_new(object, "kind", json_string(limit->kind->name)) < 0 ||
 	    (limit->netns != LP_NO_NETNS &&
@@ -218,6 +225,7 @@ static json_t *limit_object(const struct lp_report *report, size_t index)
 	    (limit->kind->of_pool && limit->pool &&
 	     set_new(object, "states", states_object(limit->pool)) < 0) ||
 	    set_forecast(object, &report->forecasts[index]) < 0 ||
+	    (owners && set_owners(object, owners) < 0) ||
 	    (limit->kind->unit == LP_UNIT_PAGES && set_pages(object, report) < 0) ||
 	    (limit->assumed && set_new(object, "assumed", assumed_list(limit->assumed)) < 0))
 		return NULL;

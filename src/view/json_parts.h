@@ -5,7 +5,20 @@
 
 #include <jansson.h>
 
+#include "snapshot/owners.h"
 #include "view/view.h"
+
+/* Text of others may be no UTF-8, which JSON has to be. */
+json_t *lp_json_text(const char *text);
+
+/* {"time_wait":…}: those that are not 0 */
+json_t *lp_json_states(const uint32_t states[LP_STATES]);
+
+/* [{"pid":…},…] */
+json_t *lp_json_owners(const struct lp_pool_owners *owners);
+
+/* [{"connections":…,"what":…,"why":…},…] */
+json_t *lp_json_unowned(const struct lp_pool_owners *owners);
 
 /* {"inode":…,"name":…} */
 json_t *lp_json_netns(const struct lp_netns *netns);

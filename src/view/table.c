@@ -387,6 +387,9 @@ int lp_table_write(const struct lp_style *style, FILE *out)
 		row_make(style, limit, &row);
 		row_fit(style, &layout, limit, &row);
 		r = put_row(style, &layout, &row, out);
+		if (r == 0 && (!style->rows || row.concern != LP_CONCERN_NONE))
+			r = lp_owners_write(style, limit, layout.widths[USED] + layout.gaps[LIMIT],
+			                    out);
 	}
 	return r < 0 ? r : put_rest(style, out);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "finding/rule.h"
+#include "snapshot/owners.h"
 
 /* Pointers of limits go into these arrays, which therefore must not move: room is taken first. */
 enum { ROOM = 64 };
@@ -359,10 +360,77 @@ static void findings(struct lp_report *report)
 		                               .why = strdup(lacking[i][1])};
 }
 
+static struct lp_pool_owners *add_owners(struct lp_report *report, const struct lp_limit *limit)
+{
+	struct lp_snapshot *snapshot = report->snapshot;
+	snapshot->owners =
+	        reallocarray(snapshot->owners, snapshot->n_owners + 1, sizeof(*snapshot->owners));
+	assert(snapshot->owners);
+	struct lp_pool_owners *owners = &snapshot->owners[snapshot->n_owners++];
+	*owners = (struct lp_pool_owners){.pool = limit->pool, .exact = true};
+	return owners;
+}
+
+static struct lp_owner *add_owner(struct lp_pool_owners *owners, pid_t pid, const char *command,
+                                  const char *cgroup, uint32_t time_wait, uint32_t established)
+{
+	owners->items = reallocarray(owners->items, owners->n + 1, sizeof(*owners->items));
+	assert(owners->items);
+	struct lp_owner *owner = &owners->items[owners->n++];
+	*owner = (struct lp_owner){.pid = pid, .cgroup = cgroup ? strdup(cgroup) : NULL};
+	(void)snprintf(owner->command, sizeof(owner->command), "%s", command);
+	owner->states[LP_TIME_WAIT] = time_wait;
+	owner->states[LP_ESTABLISHED] = established;
+	return owner;
+}
+
+#define ID "3f2a9c0d7b1e84565a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"
+
+/* Who has them: with a ledger and without, workers, containers, names made to do harm. */
+static void owned(struct lp_report *report)
+{
+	struct lp_netns *host = add_netns(report, "host", 4026531840);
+	host->in_use4 = lp_figure(3000);
+	host->time_wait = lp_figure(60000);
+	report->snapshot->took_us = 14230;
+
+	struct lp_pool_owners *owners =
+	        add_owners(report, add_pool(report, 0, LP_OPENED, "10.0.0.5", "10.1.2.3", 443,
+	                                    28190, 28232, 28150));
+	static const char nginx[] = "/system.slice/nginx.service";
+	struct lp_owner *owner = add_owner(owners, 812, "nginx", nginx, 20000, 30);
+	owner->opened = lp_figure(20030);
+	owner->closed_first = lp_figure(20000);
+	add_owner(owners, 811, "nginx", nginx, 8000, 8)->sharing = 2;
+	add_owner(owners, 4711, "curl", "/user.slice/user-1000.slice/session-3.scope", 150, 2);
+
+	owners = add_owners(report, add_pool(report, 0, LP_OPENED, "10.0.0.5", "10.1.2.9", 6379,
+	                                     27220, 28232, 17000));
+	owners->exact = false;
+	add_owner(owners, 90, "api",
+	          "/kubepods/burstable/pod6ba7b810-9dad-11d1-80b4-00c04fd430c8/" ID, 0, 9000);
+	add_owner(owners, 95, "api", "/system.slice/docker-" ID ".scope", 0, 1000)
+	        ->states[LP_CLOSE_WAIT] = 12345;
+	add_owner(owners, 96, "ev\033[2Jil\xff", "/a/path\nthat/is/very/long/and/does/not/fit/in",
+	          0, 5)
+	        ->states[LP_SYN_SENT] = 1;
+	add_owner(owners, 97, "gone", NULL, 0, 4)->cgroup_id = 12345;
+	add_owner(owners, 98, "x", "/", 0, 3)->states[LP_LAST_ACK] = 2;
+	owners->unlisted = 7;
+	for (int reason = 0; reason < LP_UNOWNED_REASONS; reason++)
+		owners->unowned[reason] = 1000 * ((uint64_t)reason + 1);
+
+	add_owners(report,
+	           add_pool(report, 0, LP_ACCEPTED, "10.0.0.5", "10.3.0.77", 443, 600, 64512, 0));
+	add_pool(report, 0, LP_ACCEPTED, "10.0.0.5", "10.3.0.78", 443, 500, 64512, 0);
+}
+
 const struct fixture fixtures[] = {
-        {"proxy", proxy},     {"idle", idle},         {"user", user},
-        {"unknown", unknown}, {"six", six},           {"ends", ends},
-        {"sampled", sampled}, {"findings", findings}, {0},
+        {"proxy", proxy},       {"idle", idle},
+        {"user", user},         {"owned", owned},
+        {"unknown", unknown},   {"six", six},
+        {"ends", ends},         {"sampled", sampled},
+        {"findings", findings}, {0},
 };
 
 struct lp_report *fixture_make(const struct fixture *fixture)

@@ -55,7 +55,7 @@ def main(tests):
         problems = Problems()
         try:
             test(problems)
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
+        except (OSError, subprocess.SubprocessError, LookupError, ValueError) as error:
             problems.append(f"{type(error).__name__}: {error}")
         tap.check(test.__name__.replace("_", " "), problems)
     return tap.done()

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Below a row of the table: who has its connections, a line each, and what is not known of whom. */
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "snapshot/cgroup.h"
+#include "snapshot/owners.h"
+#include "view/style.h"
+
+/* Processes of one command in one cgroup: a program and its workers. */
+struct group {
+	const struct lp_owner *first; /* who has most */
+	pid_t pid;                    /* the lowest */
+	size_t n;
+	uint32_t states[LP_STATES];
+	uint32_t sharing;
+};
+
+enum { GROUPS = 8, LINES = 3, NAMED = 512 };
+
+struct line {
+	char text[NAMED];
+	size_t n;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct line *line, const char *format, ...)
+{
+	size_t room = sizeof(line->text) - line->n;
+	va_list args;
+	va_start(args, format);
+	int n = vsnprintf(line->text + line->n, room, format, args);
+	va_end(args);
+	if (n > 0)
+		line->n += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+/* ---- groups -------------------------------------------------------------------------------- */
+
+static bool is_same(const struct lp_owner *a, const struct lp_owner *b)
+{
+	bool cgroups =
+	        a->cgroup && b->cgroup ? !strcmp(a->cgroup, b->cgroup) : !a->cgroup && !b->cgroup;
+	return cgroups && a->cgroup_id == b->cgroup_id && !strcmp(a->command, b->command);
+}
+
+static void add_to(struct group *group, const struct lp_owner *owner)
+{
+	group->n++;
+	if (owner->pid < group->pid)
+		group->pid = owner->pid;
+	if (owner->sharing > group->sharing)
+		group->sharing = owner->sharing;
+	for (int state = 0; state < LP_STATES; state++)
+		group->states[state] += owner->states[state];
+}
+
+static uint64_t total(const struct group *group)
+{
+	uint64_t sum = 0;
+	for (int state = 0; state < LP_STATES; state++)
+		sum += group->states[state];
+	return sum;
+}
+
+/* Fills groups, who has most first; *rest gets the connections of those that have no room. */
+static size_t make_groups(const struct lp_pool_owners *owners, struct group groups[GROUPS],
+                          uint64_t *rest)
+{
+	size_t n = 0;
+	*rest = owners->unlisted;
+	for (size_t i = 0; i < owners->n; i++) {
+		const struct lp_owner *owner = &owners->items[i];
+		size_t at = 0;
+		while (at < n && !is_same(groups[at].first, owner))
+			at++;
+		if (at == GROUPS) {
+			*rest += lp_owner_total(owner);
+			continue;
+		}
+		if (at == n)
+			groups[n++] = (struct group){.first = owner, .pid = owner->pid};
+		add_to(&groups[at], owner);
+		for (; at > 0 && total(&groups[at]) > total(&groups[at - 1]); at--) {
+			struct group swap = groups[at];
+			groups[at] = groups[at - 1];
+			groups[at - 1] = swap;
+		}
+	}
+	for (; n > LINES; n--)
+		*rest += total(&groups[n - 1]);
+	return n;
+}
+
+/* ---- one line ------------------------------------------------------------------------------ */
+
+/* " nginx.service", " docker 3f2a9c0d7b1e": as short as people write it. */
+static void say_cgroup(struct line *line, const struct lp_owner *owner)
+{
+	enum { SHORT_ID = 12, SHORT_UID = 8 };
+	struct lp_cgroup_names names;
+	if (!owner->cgroup) {
+		if (owner->cgroup_id)
+			say(line, " cgroup %" PRIu64 ", gone", owner->cgroup_id);
+		return;
+	}
+	lp_cgroup_names(owner->cgroup, &names);
+	if (*names.container)
+		say(line, " %s %.*s", *names.runtime ? names.runtime : "container",
+		    strlen(names.container) == 64 ? SHORT_ID : LP_CGROUP_CONTAINER,
+		    names.container);
+	else if (*names.unit)
+		say(line, " %s", names.unit);
+	else if (strcmp(owner->cgroup, "/") != 0)
+		say(line, " %.200s", owner->cgroup);
+	if (*names.pod)
+		say(line, " of pod %.*s", SHORT_UID, names.pod);
+}
+
+static void say_states(const struct lp_style *style, bool exact, struct line *line,
+                       const uint32_t states[LP_STATES])
+{
+	static const struct {
+		unsigned states;
+		const char *label;
+	} parts[] = {
+	        {1 << LP_TIME_WAIT, "TIME_WAIT"},
+	        {1 << LP_ESTABLISHED, "established"},
+	        {1 << LP_CLOSE_WAIT, "CLOSE_WAIT"},
+	        {1 << LP_SYN_SENT | 1 << LP_SYN_RECV, "opening"},
+	        {1 << LP_FIN_WAIT1 | 1 << LP_FIN_WAIT2 | 1 << LP_LAST_ACK | 1 << LP_CLOSING |
+	                 1 << LP_CLOSE,
+	         "closing"},
+	};
+	const char *before = "";
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		char number[LP_FIGURE_TEXT];
+		uint64_t n = 0;
+		for (unsigned state = 0; state < LP_STATES; state++)
+			n += parts[i].states & 1U << state ? states[state] : 0;
+		if (!n)
+			continue;
+		say(line, "%s%s%s %s", before, exact ? "" : style->about, lp_text_count(n, number),
+		    parts[i].label);
+		before = ", ";
+	}
+}
+
+static size_t room_of(const struct lp_style *style, size_t indent)
+{
+	return style->width > indent ? style->width - indent : 0;
+}
+
+static int put_line(const struct lp_style *style, FILE *out, size_t indent, struct line *line)
+{
+	char cut[NAMED];
+	lp_text_clean(line->text, style->unicode);
+	lp_text_shorten(line->text, room_of(style, indent), style->ellipsis, cut, sizeof(cut));
+	return lp_put(out, "%*s%s\n", (int)indent, "", cut);
+}
+
+static void say_who(const struct group *group, bool sharing, struct line *line)
+{
+	say(line, "by %s (%d", *group->first->command ? group->first->command : "?", group->pid);
+	if (group->n > 1)
+		say(line, " +%zu", group->n - 1);
+	say(line, ")");
+	say_cgroup(line, group->first);
+	if (sharing)
+		say(line, ", shared with %" PRIu32 " more", group->sharing);
+}
+
+/* Figures stay whole; of who they are of, what does not fit is left out or cut. */
+static int put_group(const struct lp_style *style, FILE *out, size_t indent, bool exact,
+                     const struct group *group)
+{
+	struct line who = {0}, figures = {0}, line = {0};
+	char cut[NAMED];
+	say(&figures, ": ");
+	say_states(style, exact, &figures, group->states);
+	size_t room = room_of(style, indent), taken = lp_text_width(figures.text);
+	room = room > taken ? room - taken : 0;
+	say_who(group, group->sharing > 0, &who);
+	if (group->sharing && lp_text_width(who.text) > room) {
+		who = (struct line){0};
+		say_who(group, false, &who);
+	}
+	lp_text_clean(who.text, style->unicode);
+	lp_text_shorten(who.text, room, style->ellipsis, cut, sizeof(cut));
+	say(&line, "%s%s", cut, figures.text);
+	return put_line(style, out, indent, &line);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static int put_groups(const struct lp_style *style, FILE *out, size_t indent,
+                      const struct lp_pool_owners *owners)
+{
+	struct group groups[GROUPS];
+	char number[LP_FIGURE_TEXT];
+	uint64_t rest;
+	size_t n = make_groups(owners, groups, &rest);
+	int r = 0;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = put_group(style, out, indent, owners->exact, &groups[i]);
+	}
+	if (r < 0 || !rest)
+		return r;
+	struct line line = {0};
+	say(&line, "by others: %s%s", owners->exact ? "" : style->about,
+	    lp_text_count(rest, number));
+	return put_line(style, out, indent, &line);
+}
+
+static int put_unowned(const struct lp_style *style, FILE *out, size_t indent,
+                       const struct lp_pool_owners *owners)
+{
+	int r = 0;
+	for (int reason = 0; reason < LP_UNOWNED_REASONS && r == 0; reason++) {
+		char number[LP_FIGURE_TEXT];
+		struct line line = {0};
+		if (!owners->unowned[reason])
+			continue;
+		say(&line, "not known by whom: %s%s %s (%s)", owners->exact ? "" : style->about,
+		    lp_text_count(owners->unowned[reason], number),
+		    lp_unowned_what((enum lp_unowned)reason),
+		    lp_unowned_why((enum lp_unowned)reason));
+		r = put_line(style, out, indent, &line);
+	}
+	return r;
+}
+
+int lp_owners_write(const struct lp_style *style, const struct lp_limit *limit, size_t indent,
+                    FILE *out)
+{
+	const struct lp_pool_owners *owners =
+	        limit->kind->of_pool ? lp_owners_of(style->report->snapshot, limit->pool) : NULL;
+	if (!owners)
+		return 0;
+	int r = put_groups(style, out, indent, owners);
+	return r < 0 ? r : put_unowned(style, out, indent, owners);
+}

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who has the connections, without a ledger: real programs in a network namespace, in cgroups made
+for them, forked workers, processes of another user, and TIME_WAITs that nobody is named for.
+
+Runs itself again in a network and a mount namespace of its own.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from command import TIMEOUT_S, Run, main
+
+INSIDE = "LASTPORT_TEST_INSIDE"
+NOBODY = 65534
+ID = "3f2a9c0d7b1e84565a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"
+POD = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+SERVER = "127.0.0.2"
+PYTHON = "/usr/bin/python3"  # one that an ordinary user can run
+# whatever others do on this machine: what is quicker tells less
+READER = ("--reader", "diag")
+PORT = 1000
+
+# A peer does what its standard input says, and answers each line when it is done.
+PEER = """
+import os, socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+listener, open_, children = None, [], []
+for line in sys.stdin:
+    word, n = line.split()
+    n = int(n)
+    if word == "listen":
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((sys.argv[1], int(sys.argv[2])))
+        listener.listen(n)
+    elif word == "accept":
+        open_ += [listener.accept()[0] for i in range(n)]
+    elif word == "connect":
+        open_ += [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for i in range(n)]
+    elif word == "close":
+        for i in range(n):
+            open_.pop().close()
+    elif word == "fork":
+        for i in range(n):
+            pipe = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.close(pipe[1])
+                os.read(pipe[0], 1)
+                os._exit(0)
+            os.close(pipe[0])
+            children.append(pipe[1])
+    print(word, flush=True)
+"""
+
+
+class Peer:
+    """A process that opens and closes connections as it is told."""
+
+    def __init__(self, address, port, cgroup=None, user=None):
+        def enter():
+            if cgroup:
+                (cgroup / "cgroup.procs").write_text("0")
+            if user:
+                os.setgroups([])
+                os.setgid(user)
+                os.setuid(user)
+        self.child = subprocess.Popen(
+            [PYTHON, "-c", PEER, address, str(port)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, preexec_fn=enter)
+        self.pid = self.child.pid
+
+    def begin(self, word, n):
+        self.child.stdin.write(f"{word} {n}\n")
+        self.child.stdin.flush()
+
+    def end(self, word):
+        answer = self.child.stdout.readline().strip()
+        if answer != word:
+            raise OSError(f"the peer ended instead of {word}")
+
+    def do(self, word, n):
+        self.begin(word, n)
+        self.end(word)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.child.stdin.close()
+        self.child.stdout.close()
+        try:
+            self.child.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+@contextlib.contextmanager
+def pair(clients, server_address=SERVER):
+    """A server that accepted so many connections of each of the clients it is given."""
+    global PORT  # TIME_WAITs stay for a minute: a port for each test
+    PORT = port = PORT + 1
+    with Peer(server_address, port) as server, contextlib.ExitStack() as stack:
+        server.do("listen", 200)
+        made = []
+        for n, kwargs in clients:
+            client = stack.enter_context(Peer(server_address, port, **kwargs))
+            client.begin("connect", n)
+            server.do("accept", n)
+            client.end("connect")
+            made.append(client)
+        yield server, *made
+
+
+@contextlib.contextmanager
+def cgroup(*path):
+    """A cgroup below one of this test's own, gone afterwards. Its path as seen from the root."""
+    with tempfile.TemporaryDirectory(prefix="lastport-cgroup-") as mount:
+        subprocess.run(["mount", "-t", "cgroup2", "cgroup2", mount], check=True)
+        made = []
+        try:
+            here = Path(mount)
+            for name in (f"lastport-test-{os.getpid()}", *path):
+                here = here / name
+                if not here.exists():
+                    here.mkdir()
+                    made.append(here)
+            yield here, str(here)[len(mount):]
+        finally:
+            for folder in reversed(made):
+                folder.rmdir()
+            subprocess.run(["umount", mount], check=True)
+
+
+def look(problems, *arguments, **more):
+    run = Run("--json", "--netns", "self", *READER, *arguments, **more)
+    problems.status(run, 0)
+    return json.loads(run.out)
+
+
+def limit_of(report, kind, **scope):
+    for limit in report["limits"]:
+        if limit["kind"] == kind and scope.items() <= limit["scope"].items():
+            return limit
+    raise ValueError(f"no {kind} {scope}")
+
+
+def to_server(report, remote=SERVER):
+    return limit_of(report, "local-ports", remote=remote, remote_port=PORT)
+
+
+def from_client(report, port=None):
+    return limit_of(report, "client-ports", listener=SERVER, listener_port=port or PORT)
+
+
+def owners(limit):
+    return {owner["pid"]: owner for owner in limit["owners"]}
+
+
+def unknown(limit):
+    return {entry["why"]: entry["connections"] for entry in limit["owners_unknown"]}
+
+
+def expect(problems, what, found, expected):
+    if found != expected:
+        problems.append(f"{what}: {found!r}, expected {expected!r}")
+
+
+# ---- the tests --------------------------------------------------------------------------------
+
+def each_end_is_named_with_its_connections(problems):
+    with pair([(30, {}), (12, {})]) as (server, one, two):
+        report = look(problems)
+        mine, theirs = owners(to_server(report)), owners(from_client(report))
+        expect(problems, "clients", {pid: owner["states"] for pid, owner in mine.items()},
+               {one.pid: {"established": 30}, two.pid: {"established": 12}})
+        expect(problems, "server", {pid: owner["states"] for pid, owner in theirs.items()},
+               {server.pid: {"established": 42}})
+        expect(problems, "command", mine[one.pid]["command"], Path(PYTHON).name)
+        expect(problems, "first", to_server(report)["owners"][0]["pid"], one.pid)
+        expect(problems, "unknown", unknown(to_server(report)), {})
+        for limit in (to_server(report), from_client(report)):
+            if "opened" in limit["owners"][0] or "closed_first" in limit["owners"][0]:
+                problems.append("told what only a ledger knows")
+
+
+def the_same_in_the_other_family(problems):
+    with pair([(7, {})], server_address="::1") as (server, client):
+        report = look(problems)
+        expect(problems, "client", owners(to_server(report, remote="::1")).keys(), {client.pid})
+        listener = limit_of(report, "client-ports", listener="::1")
+        expect(problems, "server", owners(listener).keys(), {server.pid})
+
+
+def two_containers_with_the_same_command_are_told_apart(problems):
+    pod = f"kubepods-burstable-pod{POD.replace('-', '_')}.slice"
+    with cgroup(f"docker-{ID}.scope") as (one, one_path), \
+            cgroup(pod, f"cri-containerd-{ID[::-1]}.scope") as (two, two_path), \
+            pair([(5, {"cgroup": one}), (9, {"cgroup": two})]) as (_, first, second):
+        found = owners(to_server(look(problems)))
+        names = ("cgroup", "unit", "container", "runtime", "pod")
+        expect(problems, "the first", {k: found[first.pid].get(k) for k in names},
+               {"cgroup": one_path, "unit": f"docker-{ID}.scope", "container": ID,
+                "runtime": "docker", "pod": None})
+        expect(problems, "the second", {k: found[second.pid].get(k) for k in names},
+               {"cgroup": two_path, "unit": f"cri-containerd-{ID[::-1]}.scope",
+                "container": ID[::-1], "runtime": "containerd", "pod": POD})
+
+
+def workers_that_share_connections_are_counted(problems):
+    with pair([(6, {})]) as (server, _):
+        server.do("fork", 3)
+        found = owners(from_client(look(problems)))
+        expect(problems, "owners", found.keys(), {server.pid})
+        expect(problems, "shared with", found[server.pid].get("shared_with"), 3)
+        expect(problems, "states", found[server.pid]["states"], {"established": 6})
+
+
+def nobody_is_named_for_time_wait(problems):
+    with pair([(20, {})]) as (server, client):
+        client.do("close", 15)
+        server.do("close", 20)
+        limit = to_server(look(problems))
+        expect(problems, "states", limit["states"], {"time_wait": 15, "close_wait": 5})
+        expect(problems, "owners", owners(limit)[client.pid]["states"], {"close_wait": 5})
+        expect(problems, "unknown", limit["owners_unknown"],
+               [{"connections": 15, "what": "TIME_WAIT", "why": "the ledger was off"}])
+
+
+def what_nobody_holds_is_told_apart(problems):
+    with pair([(8, {})]) as (server, client):
+        client.do("connect", 5)
+        client.do("close", 5)
+        server.begin("accept", 0)
+        server.end("accept")
+        report = look(problems)
+        expect(problems, "at the client", unknown(to_server(report)),
+               {"no process holds them": 5})
+        expect(problems, "at the server", unknown(from_client(report)),
+               {"in the listener's queue": 5})
+        expect(problems, "held", owners(from_client(report))[server.pid]["states"],
+               {"established": 8})
+
+
+def of_others_an_ordinary_user_is_told_no_more_than_that(problems):
+    with pair([(4, {}), (3, {"user": NOBODY})]) as (_, root, nobody):
+        def become():
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        limit = to_server(look(problems, preexec_fn=become))
+        expect(problems, "owners", owners(limit).keys(), {nobody.pid})
+        expect(problems, "unknown", unknown(limit), {"seeing by whom needs root": 4})
+        expect(problems, "as root", owners(to_server(look(problems))).keys(),
+               {root.pid, nobody.pid})
+
+
+def nginx_and_its_workers_are_named(problems):
+    with tempfile.TemporaryDirectory(prefix="lastport-nginx-") as folder:
+        config = Path(folder) / "nginx.conf"
+        config.write_text(f"""daemon off; worker_processes 2; pid {folder}/pid; user root;
+            error_log {folder}/error.log; events {{ }}
+            http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;
+            fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+            server {{ listen {SERVER}:8080; return 204; }} }}""")
+        with subprocess.Popen(["nginx", "-c", str(config), "-e", f"{folder}/error.log"]) as nginx:
+            try:
+                with wait_for_nginx() as client:
+                    client.do("connect", 10)
+                    limit = from_client(wait_until_accepted(problems), 8080)
+                    found = owners(limit)
+                    expect(problems, "commands", {o["command"] for o in found.values()}, {"nginx"})
+                    expect(problems, "connections",
+                           sum(o["states"]["established"] for o in found.values()), 10)
+                    if nginx.pid in found:
+                        problems.append("the master was named for what its workers hold")
+            finally:
+                nginx.terminate()
+
+
+def wait_for_nginx():
+    for _ in range(200):
+        try:
+            socket.create_connection((SERVER, 8080)).close()
+            return Peer(SERVER, 8080)
+        except OSError:
+            time.sleep(0.05)
+    raise OSError("nginx does not listen")
+
+
+def wait_until_accepted(problems):
+    for _ in range(100):
+        report = look(problems)
+        if "in the listener's queue" not in unknown(from_client(report, 8080)):
+            return report
+    raise OSError("nginx does not accept")
+
+
+def the_text_names_who_fills_a_pool(problems):
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40019")
+    try:
+        with cgroup("web.service") as (group, _), \
+                pair([(18, {"cgroup": group})]) as (server, client):
+            client.do("close", 2)
+            server.do("close", 18)
+            run = Run("--netns", "self", "--width", "80", *READER)
+            command = Path(PYTHON).name
+            problems.expect(run, f"by {command} ({client.pid}) web.service: 16 CLOSE_WAIT" in run.out,
+                            "does not say who")
+            problems.expect(run, "not known by whom: 2 TIME_WAIT (the ledger was off)" in run.out,
+                            "does not say what is not known")
+            run = Run("check", "--netns", "self", "--kind", "local-ports")
+            problems.expect(run, f", by {command} ({client.pid})" in run.out, "does not say who")
+    finally:
+        Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("32768 60999")
+
+
+TESTS = [each_end_is_named_with_its_connections, the_same_in_the_other_family,
+         two_containers_with_the_same_command_are_told_apart,
+         workers_that_share_connections_are_counted, nobody_is_named_for_time_wait,
+         what_nobody_holds_is_told_apart, of_others_an_ordinary_user_is_told_no_more_than_that,
+         nginx_and_its_workers_are_named, the_text_names_who_fills_a_pool]
+
+if __name__ == "__main__":
+    if INSIDE not in os.environ:
+        os.environ[INSIDE] = "1"
+        os.execvp("unshare", ["unshare", "-n", "-m", "--", sys.executable, *sys.argv])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    sys.exit(main(TESTS))
