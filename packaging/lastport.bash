@@ -2,7 +2,7 @@
 # bash completion for lastport
 
 _lastport_kinds='local-ports bind-ports client-ports time-wait-buckets conntrack-entries
-file-descriptors accept-queue tcp-memory orphans'
+file-descriptors accept-queue syn-queue tcp-memory orphans'
 
 # The values of the option $1 that begin with $2, and more; fails where it takes none.
 _lastport_values()

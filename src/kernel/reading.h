@@ -26,8 +26,8 @@ int lp_reading_begin(struct lp_reading *reading, struct lp_snapshot *snapshot,
                      const struct lp_sockets_options *options);
 
 /*
- * Whether there can be connections besides the listeners just read. A dump of an empty table
- * still walks it: 0.3 ms. Requests that are not in sockstat yet do not matter here.
+ * Whether there can be connections or requests besides the listeners just read. A dump of an empty
+ * table still walks it: 0.3 ms. The namespace's counters are to be known by now.
  */
 bool lp_reading_has_connections(const struct lp_reading *reading);
 

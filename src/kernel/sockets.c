@@ -144,7 +144,9 @@ bool lp_reading_has_connections(const struct lp_reading *reading)
 		return true;
 	uint64_t sockets = netns->in_use4.n + netns->time_wait.n +
 	                   (netns->in_use6.known ? netns->in_use6.n : 0);
-	return sockets > netns->n_listeners;
+	/* requests are not in sockstat, but where no segment ever came there are none */
+	bool untouched = netns->tcp_counters.in_segs.known && !netns->tcp_counters.in_segs.n;
+	return sockets > netns->n_listeners || (netns->n_listeners && !untouched);
 }
 
 static int tell_what_is_left_out(struct lp_snapshot *snapshot, const struct lp_netns *netns,

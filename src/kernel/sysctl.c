@@ -21,6 +21,8 @@ static int read_figures(const struct lp_kernel *kernel, struct lp_snapshot *snap
 	        {"sys/net/ipv4/tcp_tw_reuse_delay", UINT32_MAX, &netns->tw_reuse_delay_ms},
 	        {"sys/net/ipv4/tcp_timestamps", UINT8_MAX, &netns->timestamps},
 	        {"sys/net/ipv4/tcp_max_tw_buckets", INT32_MAX, &netns->max_tw_buckets},
+	        {"sys/net/ipv4/tcp_syncookies", UINT8_MAX, &netns->syncookies},
+	        {"sys/net/ipv4/tcp_max_syn_backlog", INT32_MAX, &netns->max_syn_backlog},
 	        {"sys/net/netfilter/nf_conntrack_count", INT32_MAX, &netns->conntrack_entries},
 	        {"sys/net/netfilter/nf_conntrack_max", INT32_MAX, &netns->conntrack_max},
 	        {"sys/net/netfilter/nf_conntrack_buckets", INT32_MAX, &netns->conntrack_buckets},

@@ -6,7 +6,6 @@
  */
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "limit/kinds.h"
 
@@ -36,20 +35,11 @@ static void scope(const struct lp_limit *limit, struct lp_scope *scope)
 		lp_scope_number(scope, "inode", limit->listener->inode);
 }
 
-static void where(const struct lp_limit *limit, const char *arrow, char *buf, size_t size)
-{
-	char address[LP_ADDRESS_TEXT];
-	(void)arrow;
-	(void)snprintf(
-	        buf, size, "%s",
-	        lp_address_port_text(&limit->listener->address, limit->listener->port, address));
-}
-
 const struct lp_limit_kind lp_accept_queue = {
         .name = "accept-queue",
         .label = "accept queue",
         .refuses = "SYN or final ACK dropped (ListenOverflows)",
         .collect = collect,
         .scope = scope,
-        .where = where,
+        .where = lp_where_listener,
 };

@@ -11,12 +11,16 @@ extern const struct lp_limit_kind lp_client_ports;
 extern const struct lp_limit_kind lp_time_wait_buckets;
 extern const struct lp_limit_kind lp_file_descriptors;
 extern const struct lp_limit_kind lp_accept_queue;
+extern const struct lp_limit_kind lp_syn_queue;
 extern const struct lp_limit_kind lp_tcp_memory;
 extern const struct lp_limit_kind lp_orphans;
 extern const struct lp_limit_kind lp_conntrack_entries;
 
 /* An odd range of more than one port: __inet_hash_connect() may leave one out. */
 bool lp_range_is_odd(const struct lp_netns *netns);
+
+/* What a limit of a listener is of, for people: "0.0.0.0:443". */
+void lp_where_listener(const struct lp_limit *limit, const char *arrow, char *buf, size_t size);
 
 /* All connections of a pool, TIME_WAIT included. */
 uint32_t lp_pool_total(const struct lp_pool *pool);

@@ -9,11 +9,17 @@
 #include "limit/kinds.h"
 
 const struct lp_limit_kind *const lp_limit_kinds[] = {
-        &lp_local_ports,       &lp_bind_ports,
-        &lp_client_ports,      &lp_time_wait_buckets,
-        &lp_conntrack_entries, &lp_file_descriptors,
-        &lp_accept_queue,      &lp_tcp_memory,
-        &lp_orphans,           NULL,
+        &lp_local_ports,
+        &lp_bind_ports,
+        &lp_client_ports,
+        &lp_time_wait_buckets,
+        &lp_conntrack_entries,
+        &lp_file_descriptors,
+        &lp_accept_queue,
+        &lp_syn_queue,
+        &lp_tcp_memory,
+        &lp_orphans,
+        NULL,
 };
 
 const struct lp_limit_kind *lp_limit_kind_find(const char *name)
@@ -40,6 +46,12 @@ const char *lp_assumption_text(enum lp_assumption assumption)
 	case LP_ASSUME_SIX_IN_THE_WAY:
 		return "IPv6 connections were not bound to an address before connect(), so that "
 		       "their ports are not free for 0.0.0.0";
+	case LP_ASSUME_SYN_QUEUE_EVEN:
+		return "this kernel, older than 6.14, was not given its fix that lets a SYN queue "
+		       "hold one more";
+	case LP_ASSUME_CLIENTS_UNKNOWN:
+		return "clients are not known from earlier connections, for whom the last quarter "
+		       "of tcp_max_syn_backlog is kept";
 	}
 	return "";
 }
@@ -150,6 +162,15 @@ void lp_scope_number(struct lp_scope *scope, const char *key, uint64_t number)
 void lp_scope_null(struct lp_scope *scope, const char *key)
 {
 	add_word(scope, key)->type = LP_SCOPE_NULL;
+}
+
+void lp_where_listener(const struct lp_limit *limit, const char *arrow, char *buf, size_t size)
+{
+	char address[LP_ADDRESS_TEXT];
+	(void)arrow;
+	(void)snprintf(
+	        buf, size, "%s",
+	        lp_address_port_text(&limit->listener->address, limit->listener->port, address));
 }
 
 bool lp_range_is_odd(const struct lp_netns *netns)

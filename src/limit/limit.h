@@ -31,10 +31,14 @@ enum lp_assumption {
 	 * address before connect(), or are for IPv6 only
 	 */
 	LP_ASSUME_SIX_IN_THE_WAY = 1 << 5,
+	/* a SYN queue holds the backlog and not one more: a fix that kernels may have got later */
+	LP_ASSUME_SYN_QUEUE_EVEN = 1 << 6,
+	/* without SYN cookies: the kernel does not remember the clients (tcp_metrics) */
+	LP_ASSUME_CLIENTS_UNKNOWN = 1 << 7,
 };
 /* One sentence for one bit. */
 const char *lp_assumption_text(enum lp_assumption assumption);
-enum { LP_ASSUMPTIONS = 6 }; /* how many bits there are */
+enum { LP_ASSUMPTIONS = 8 }; /* how many bits there are */
 
 struct lp_limit_kind;
 

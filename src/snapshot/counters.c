@@ -14,6 +14,7 @@ const struct lp_tcp_counter lp_tcp_counter_list[LP_TCP_COUNTERS] = {
         TCP("PassiveOpens", passive_opens),
         TCP("AttemptFails", attempt_fails),
         TCP("EstabResets", estab_resets),
+        TCP("InSegs", in_segs),
         TCP("RetransSegs", retrans_segs),
         TCP("OutRsts", out_rsts),
         EXT("TCPSynRetrans", syn_retrans),

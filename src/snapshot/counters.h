@@ -16,6 +16,7 @@ struct lp_tcp_counters {
 	struct lp_figure passive_opens;   /* requests that a handshake made a connection of */
 	struct lp_figure attempt_fails;   /* handshakes that failed, of both sides */
 	struct lp_figure estab_resets;    /* connections that a reset ended */
+	struct lp_figure in_segs;         /* segments that came, bad ones too */
 	struct lp_figure retrans_segs;    /* segments sent again */
 	struct lp_figure out_rsts;        /* resets sent */
 	struct lp_figure syn_retrans;     /* SYNs and SYN-ACKs sent again */
@@ -39,7 +40,7 @@ struct lp_tcp_counter {
 	const char *table; /* "TcpExt:" or "Tcp:", as its lines begin */
 	size_t offset;     /* of the figure in the struct */
 };
-enum { LP_TCP_COUNTERS = 22 };
+enum { LP_TCP_COUNTERS = 23 };
 extern const struct lp_tcp_counter lp_tcp_counter_list[LP_TCP_COUNTERS];
 static inline struct lp_figure *lp_tcp_figure(struct lp_tcp_counters *counters,
                                               const struct lp_tcp_counter *counter)

@@ -101,6 +101,8 @@ struct lp_listener {
 	uint32_t uid;
 	uint32_t waiting; /* idiag_rqueue: connections not accepted yet */
 	uint32_t backlog; /* idiag_wqueue: the limit given to listen(), capped by somaxconn */
+	/* connections of which the last ACK has not come; see snapshot/listeners.h */
+	struct lp_figure requests;
 	uint16_t port;
 	bool v6only;
 	bool reserved; /* the port is in ip_local_reserved_ports */
@@ -127,6 +129,8 @@ struct lp_netns {
 	struct lp_figure tw_reuse_delay_ms;     /* tcp_tw_reuse_delay; 1000 before 6.14 */
 	struct lp_figure timestamps;            /* tcp_timestamps: 0 off */
 	struct lp_figure max_tw_buckets;        /* tcp_max_tw_buckets */
+	struct lp_figure syncookies;            /* tcp_syncookies: 0 off, 1 when full, 2 always */
+	struct lp_figure max_syn_backlog;       /* tcp_max_syn_backlog */
 
 	/* sockstat, sockstat6: sockets in the tables, without TIME_WAIT; TIME_WAIT of both */
 	struct lp_figure in_use4, in_use6, time_wait;

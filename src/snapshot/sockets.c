@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "snapshot/listeners.h"
 #include "snapshot/pools.h"
 
 enum {
@@ -170,6 +171,7 @@ static bool in_range(const struct lp_sockets *s, uint32_t port)
 void lp_sockets_begin(struct lp_sockets *sockets)
 {
 	struct lp_netns *netns = sockets->netns;
+	lp_listeners_begin(netns);
 	memset(netns->states, 0, sizeof(netns->states));
 	memset(&netns->timers, 0, sizeof(netns->timers));
 	netns->oldest_left_ms = LP_TIME_WAIT_S * 1000;
@@ -268,6 +270,8 @@ void lp_sockets_add(struct lp_sockets *sockets, const struct lp_socket *socket)
 	netns->states[socket->state]++;
 	if (socket->state == LP_TIME_WAIT)
 		count_timer(netns, socket->left_ms);
+	if (socket->state == LP_SYN_RECV)
+		lp_listeners_request(netns, &socket->local, socket->local_port);
 	if (in_range(sockets, socket->local_port))
 		take_port(sockets, socket);
 

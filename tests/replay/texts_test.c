@@ -38,6 +38,8 @@ static const struct {
         {"proc/sys/net/ipv4/tcp_tw_reuse_delay", "1234\n"},
         {"proc/sys/net/ipv4/tcp_timestamps", "1\n"},
         {"proc/sys/net/ipv4/tcp_max_tw_buckets", "131072\n"},
+        {"proc/sys/net/ipv4/tcp_syncookies", "1\n"},
+        {"proc/sys/net/ipv4/tcp_max_syn_backlog", "4096\n"},
         {"proc/sys/net/ipv4/tcp_mem", "287898\t383866\t575796\n"},
         {"proc/sys/net/ipv4/tcp_max_orphans", "65536\n"},
         {"proc/sys/net/netfilter/nf_conntrack_count", "17\n"},
@@ -93,6 +95,8 @@ static const struct lp_figure *figure_of(const struct reading *reading, size_t f
 	                                                    &netns->tw_reuse_delay_ms,
 	                                                    &netns->timestamps,
 	                                                    &netns->max_tw_buckets,
+	                                                    &netns->syncookies,
+	                                                    &netns->max_syn_backlog,
 	                                                    &machine->tcp_pages_max,
 	                                                    &machine->max_orphans,
 	                                                    &netns->conntrack_entries,
@@ -154,6 +158,8 @@ static void a_healthy_machine_is_read_whole(void **state)
 	is(netns->tw_reuse_delay_ms, 1234);
 	is(netns->timestamps, 1);
 	is(netns->max_tw_buckets, 131072);
+	is(netns->syncookies, 1);
+	is(netns->max_syn_backlog, 4096);
 	is(netns->conntrack_entries, 17);
 	is(netns->conntrack_max, 262144);
 	is(machine->tcp_pages_pressure, 383866);

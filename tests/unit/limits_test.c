@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "limit/kinds.h"
+
+#include <stdio.h>
+
 #include "unit.h"
 
 static struct lp_pool pool(const char *local, const char *remote, uint16_t side)
@@ -194,6 +197,70 @@ static void an_accept_queue_holds_one_more(void **state)
 	lp_limits_done(&limits);
 }
 
+static struct lp_limit syn_queue_of(struct lp_netns *netns, const char *kernel)
+{
+	struct lp_snapshot snapshot = {.netns = netns, .n_netns = 1};
+	struct lp_limits limits = {0};
+	(void)snprintf(snapshot.machine.kernel, sizeof(snapshot.machine.kernel), "%s", kernel);
+	assert_int_equal(lp_limits_collect(&snapshot, &lp_syn_queue, &limits), 0);
+	struct lp_limit limit = limits.n ? limits.items[0] : (struct lp_limit){0};
+	assert_true(limits.n <= 1);
+	lp_limits_done(&limits);
+	return limit;
+}
+
+static void a_syn_queue_is_bounded_by_the_backlog(void **state)
+{
+	(void)state;
+	struct lp_listener listener = {.address = unit_address("::"),
+	                               .port = 80,
+	                               .backlog = 128,
+	                               .requests = lp_figure(9)};
+	struct lp_netns netns = netns_of(NULL, 0);
+	netns.listeners = &listener;
+	netns.n_listeners = 1;
+	netns.syncookies = lp_figure(1);
+	netns.max_syn_backlog = lp_figure(8);
+	struct lp_limit limit = syn_queue_of(&netns, "6.18.44");
+	assert_int_equal(limit.used, 9);
+	assert_int_equal(limit.capacity, 129);
+	assert_int_equal(limit.assumed, 0);
+	assert_int_equal(syn_queue_of(&netns, "6.14.0-rc1").capacity, 129);
+	assert_int_equal(syn_queue_of(&netns, "7.0.0").capacity, 129);
+	limit = syn_queue_of(&netns, "6.13.9");
+	assert_int_equal(limit.capacity, 128);
+	assert_int_equal(limit.assumed, LP_ASSUME_SYN_QUEUE_EVEN);
+	assert_int_equal(syn_queue_of(&netns, "strange").capacity, 128);
+	netns.syncookies = lp_figure(2);
+	assert_null(syn_queue_of(&netns, "6.18.44").kind);
+	netns.syncookies = (struct lp_figure){0};
+	assert_int_equal(syn_queue_of(&netns, "6.18.44").capacity, 129);
+	listener.requests.known = false;
+	assert_null(syn_queue_of(&netns, "6.18.44").kind);
+}
+
+/* A quarter of tcp_max_syn_backlog is kept for clients that the kernel remembers. */
+static void without_cookies_max_syn_backlog_bounds_it_too(void **state)
+{
+	(void)state;
+	struct lp_listener listener = {.address = unit_address("10.0.0.1"),
+	                               .port = 80,
+	                               .backlog = 128,
+	                               .requests = lp_figure(0)};
+	struct lp_netns netns = netns_of(NULL, 0);
+	netns.listeners = &listener;
+	netns.n_listeners = 1;
+	netns.syncookies = lp_figure(0);
+	netns.max_syn_backlog = lp_figure(100);
+	struct lp_limit limit = syn_queue_of(&netns, "6.18.44");
+	assert_int_equal(limit.capacity, 76);
+	assert_int_equal(limit.assumed, LP_ASSUME_CLIENTS_UNKNOWN);
+	netns.max_syn_backlog = lp_figure(1);
+	assert_int_equal(syn_queue_of(&netns, "6.18.44").capacity, 2);
+	netns.max_syn_backlog = lp_figure(4096);
+	assert_int_equal(syn_queue_of(&netns, "6.18.44").capacity, 129);
+}
+
 static void pressure_never_overflows(void **state)
 {
 	(void)state;
@@ -234,4 +301,6 @@ UNIT_MAIN(cmocka_unit_test(held_and_reserved_ports_are_no_capacity),
           cmocka_unit_test(an_odd_range_says_so), cmocka_unit_test(late_ports_early_look_like_bind),
           cmocka_unit_test(a_client_has_the_ports_it_may_use),
           cmocka_unit_test(an_accept_queue_holds_one_more),
+          cmocka_unit_test(a_syn_queue_is_bounded_by_the_backlog),
+          cmocka_unit_test(without_cookies_max_syn_backlog_bounds_it_too),
           cmocka_unit_test(pressure_never_overflows), cmocka_unit_test(the_nearest_comes_first))

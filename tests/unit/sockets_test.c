@@ -167,6 +167,54 @@ static void bind_finds_what_is_in_its_way(void **state)
 	done(&netns);
 }
 
+static uint64_t requests_of(const struct lp_netns *netns, const char *address, uint16_t port)
+{
+	struct lp_address wanted = unit_address(address);
+	for (size_t i = 0; i < netns->n_listeners; i++) {
+		const struct lp_listener *listener = &netns->listeners[i];
+		if (listener->port == port && lp_address_equal(&listener->address, &wanted)) {
+			assert_true(listener->requests.known);
+			return listener->requests.n;
+		}
+	}
+	fail_msg("no listener on %s:%u", address, port);
+	return 0;
+}
+
+/* As the kernel looks a listener up: the address itself, then the wildcard, then [::]. */
+static void a_request_counts_at_the_listener_that_gets_it(void **state)
+{
+	(void)state;
+	struct lp_netns netns = range(1000, 1099);
+	struct lp_sockets *s;
+	assert_int_equal(lp_sockets_new(&netns, &reserved, &s), 0);
+	listen_on(s, "::", 82, true);
+	listen_on(s, "0.0.0.0", 80, false);
+	listen_on(s, "10.0.0.1", 80, false);
+	listen_on(s, "::", 81, false);
+	listen_on(s, "2001:db8::1", 81, false);
+	for (int try = 0; try < 2; try++) {
+		lp_sockets_begin(s);
+		connection(s, "10.0.0.1", 80, "10.0.0.9", 1, LP_SYN_RECV, 0);
+		connection(s, "10.0.0.1", 80, "10.0.0.9", 2, LP_SYN_RECV, 0);
+		connection(s, "10.0.0.1", 80, "10.0.0.9", 3, LP_ESTABLISHED, 0);
+		connection(s, "10.0.0.2", 80, "10.0.0.9", 1, LP_SYN_RECV, 0);
+		connection(s, "10.0.0.1", 81, "10.0.0.9", 1, LP_SYN_RECV, 0);
+		connection(s, "2001:db8::2", 81, "2001:db8::9", 1, LP_SYN_RECV, 0);
+		connection(s, "2001:db8::1", 81, "2001:db8::9", 1, LP_SYN_RECV, 0);
+		connection(s, "10.0.0.1", 82, "10.0.0.9", 1, LP_SYN_RECV, 0);
+		connection(s, "10.0.0.1", 83, "10.0.0.9", 1, LP_SYN_RECV, 0);
+	}
+	assert_int_equal(lp_sockets_finish(s), 0);
+	lp_sockets_free(s);
+	assert_int_equal(requests_of(&netns, "10.0.0.1", 80), 2);
+	assert_int_equal(requests_of(&netns, "0.0.0.0", 80), 1);
+	assert_int_equal(requests_of(&netns, "::", 81), 2);
+	assert_int_equal(requests_of(&netns, "2001:db8::1", 81), 1);
+	assert_int_equal(requests_of(&netns, "::", 82), 0); /* for IPv6 only */
+	done(&netns);
+}
+
 static void another_try_counts_nothing_twice(void **state)
 {
 	(void)state;
@@ -321,6 +369,7 @@ UNIT_MAIN(cmocka_unit_test(told_ports_are_closed_instead),
           cmocka_unit_test(held_and_reserved_ports_are_not_connects),
           cmocka_unit_test(accepted_connections_are_grouped_by_client),
           cmocka_unit_test(bind_finds_what_is_in_its_way),
+          cmocka_unit_test(a_request_counts_at_the_listener_that_gets_it),
           cmocka_unit_test(another_try_counts_nothing_twice),
           cmocka_unit_test(many_local_addresses_are_bounded_and_said),
           cmocka_unit_test(without_a_range_nothing_is_a_pool))
