@@ -46,8 +46,11 @@ static struct nlmsghdr *put_header(char *buf, unsigned type, unsigned flags)
 	return request;
 }
 
-static int ask(const struct lab_ns *ns, struct nlmsghdr *request, mnl_cb_t cb, void *data,
-               struct lp_error *err)
+/* What is done over a socket of the namespace. 0 or a negative errno. */
+typedef int (*over_socket)(struct mnl_socket *nl, void *context);
+
+static int in_namespace(const struct lab_ns *ns, over_socket function, void *context,
+                        struct lp_error *err)
 {
 	_cleanup_(lab_leave) int home = lab_enter(ns);
 	if (home < 0)
@@ -55,8 +58,28 @@ static int ask(const struct lab_ns *ns, struct nlmsghdr *request, mnl_cb_t cb, v
 	_cleanup_(lab_netlink_close) struct mnl_socket *nl = lab_netlink_open(NETLINK_NETFILTER, 0);
 	if (!nl)
 		return lp_fail(err, errno, "ctnetlink: %s", strerror(errno));
-	int r = lab_netlink_talk(nl, request, cb, data);
+	int r = function(nl, context);
 	return r < 0 ? lp_fail(err, -r, "ctnetlink: %s", strerror(-r)) : 0;
+}
+
+struct question {
+	struct nlmsghdr *request;
+	mnl_cb_t cb;
+	void *data;
+};
+
+static int talk(struct mnl_socket *nl, void *context)
+{
+	const struct question *question = context;
+	return lab_netlink_talk(nl, question->request, question->cb, question->data);
+}
+
+/* Answers go to cb. */
+static int ask(const struct lab_ns *ns, struct nlmsghdr *request, mnl_cb_t cb, void *data,
+               struct lp_error *err)
+{
+	struct question question = {request, cb, data};
+	return in_namespace(ns, talk, &question, err);
 }
 
 /* The attributes of an answer by their type; those beyond the table are left out. */
@@ -125,38 +148,16 @@ static int add_stats(const struct nlmsghdr *answer, void *data)
 	return MNL_CB_OK;
 }
 
-/* A dump has no ACK, but an end. */
-static int dump_stats(struct mnl_socket *nl, struct lab_conntrack_stats *stats)
-{
-	_Alignas(8) char buf[LAB_NETLINK_BUFFER];
-	struct nlmsghdr *request = put_header(buf, IPCTNL_MSG_CT_GET_STATS_CPU, NLM_F_DUMP);
-	if (mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
-		return lp_errno();
-	int r = MNL_CB_OK;
-	while (r > MNL_CB_STOP) {
-		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (n < 0)
-			return lp_errno();
-		r = mnl_cb_run(buf, (size_t)n, 0, mnl_socket_get_portid(nl), add_stats, stats);
-	}
-	return r < 0 ? lp_errno() : 0;
-}
-
 int lab_conntrack_stats(const struct lab_ns *ns, struct lab_conntrack_stats *ret,
                         struct lp_error *err)
 {
-	_cleanup_(lab_leave) int home = lab_enter(ns);
-	if (home < 0)
-		return lp_fail(err, -home, "setns: %s", strerror(-home));
-	_cleanup_(lab_netlink_close) struct mnl_socket *nl = lab_netlink_open(NETLINK_NETFILTER, 0);
-	if (!nl)
-		return lp_fail(err, errno, "ctnetlink: %s", strerror(errno));
+	_Alignas(8) char buf[LAB_NETLINK_BUFFER];
 	struct lab_conntrack_stats stats = {0};
-	int r = dump_stats(nl, &stats);
-	if (r < 0)
-		return lp_fail(err, -r, "ctnetlink: %s", strerror(-r));
-	*ret = stats;
-	return 0;
+	int r = ask(ns, put_header(buf, IPCTNL_MSG_CT_GET_STATS_CPU, NLM_F_DUMP), add_stats, &stats,
+	            err);
+	if (r == 0)
+		*ret = stats;
+	return r;
 }
 
 static void put_tuple(struct nlmsghdr *request, uint16_t type, const struct lab_addr *from,
@@ -246,8 +247,9 @@ static int send_batch(struct mnl_socket *nl, const struct lab_conntrack_fill *fi
 	return take_answers(nl, n);
 }
 
-static int fill_with(struct mnl_socket *nl, const struct lab_conntrack_fill *fill)
+static int fill_with(struct mnl_socket *nl, void *context)
 {
+	const struct lab_conntrack_fill *fill = context;
 	_cleanup_(lp_free_ptr) char *buf = malloc(BATCH);
 	if (!buf)
 		return -ENOMEM;
@@ -264,17 +266,12 @@ static int fill_with(struct mnl_socket *nl, const struct lab_conntrack_fill *fil
 int lab_conntrack_fill(const struct lab_ns *ns, const struct lab_conntrack_fill *fill,
                        struct lp_error *err)
 {
-	_cleanup_(lab_leave) int home = lab_enter(ns);
-	if (home < 0)
-		return lp_fail(err, -home, "setns: %s", strerror(-home));
-	_cleanup_(lab_netlink_close) struct mnl_socket *nl = lab_netlink_open(NETLINK_NETFILTER, 0);
-	if (!nl)
-		return lp_fail(err, errno, "ctnetlink: %s", strerror(errno));
-	int r = fill_with(nl, fill);
+	struct lab_conntrack_fill copy = *fill;
+	int r = in_namespace(ns, fill_with, &copy, err);
 	/* The kernel says so when the table is full. */
 	if (r == -ENOMEM)
 		return lp_fail(err, ENOMEM, "%u conntrack entries are too many", fill->n);
-	return r < 0 ? lp_fail(err, -r, "making conntrack entries: %s", strerror(-r)) : 0;
+	return r;
 }
 
 static int64_t memory_available(struct lp_error *err)

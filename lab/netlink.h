@@ -10,7 +10,9 @@ enum { LAB_NETLINK_BUFFER = 8192 };
 /* In the calling thread's namespace. The caller's to close; NULL with errno. */
 struct mnl_socket *lab_netlink_open(int bus, unsigned groups);
 
-/* Sends a request and waits for its ACK; answers go to cb. 0 or a negative errno. */
+/* Sends a request and waits for its ACK, or the end of a dump; answers go to cb. 0 or negative
+ * errno.
+ */
 int lab_netlink_talk(struct mnl_socket *nl, struct nlmsghdr *request, mnl_cb_t cb, void *data);
 
 static inline void lab_netlink_close(struct mnl_socket **nl)

@@ -178,6 +178,14 @@ static int choose_reader(const char *name, enum lp_read *ret, struct lp_error *e
 	return lp_fail(err, EINVAL, "no reader is called '%s': expected diag, bpf or auto", name);
 }
 
+/* Each entry only for who asks for them; none for who asks for something else. */
+static enum lp_read_conntrack conntrack_for(const struct lp_limit_kind *only)
+{
+	if (!only)
+		return LP_CONNTRACK_AUTO;
+	return only == &lp_conntrack_entries ? LP_CONNTRACK_ALL : LP_CONNTRACK_COUNTED;
+}
+
 static int look(const struct lastport_look_options *given, struct lastport_report **ret,
                 struct lp_error *err)
 {
@@ -195,7 +203,8 @@ static int look(const struct lastport_look_options *given, struct lastport_repor
 	int r = lp_kernel_open(&kernel, err);
 	if (r < 0)
 		return r;
-	struct lp_look_options look_options = {.netns = options.netns};
+	struct lp_look_options look_options = {.netns = options.netns,
+	                                       .conntrack = conntrack_for(only)};
 	r = choose_reader(options.reader, &look_options.reader, err);
 	if (r < 0)
 		return r;

@@ -20,6 +20,8 @@ struct lp_forecast {
 	/* how many of today's TIME_WAITs are gone after 5, 10 … 60 s; n_drain 0: not known */
 	uint32_t drain[LP_DRAIN_POINTS];
 	size_t n_drain;
+	struct lp_real
+	        refusal; /* how likely the next one is refused, where that is chance: 0 to 1 */
 };
 
 /* From one snapshot. What can't be told is not known. */

@@ -139,10 +139,18 @@ enum lp_read {
 	LP_READ_BPF, /* sock_diag where programs can't be loaded, which is a gap ("reader") */
 };
 
+/* How much of connection tracking. Its counters cost nothing, each entry 2 µs. */
+enum lp_read_conntrack {
+	LP_CONNTRACK_AUTO,    /* what a table that fills calls for */
+	LP_CONNTRACK_ALL,     /* every entry */
+	LP_CONNTRACK_COUNTED, /* no entry */
+};
+
 struct lp_look_options {
 	const char *netns; /* name, inode in decimal, "host", "self"; NULL or "all" for every one */
 	enum lp_read reader;
 	struct lp_owner_notes *notes; /* gets what lp_owners_find() needs; NULL: not asked */
+	enum lp_read_conntrack conntrack;
 };
 
 /* Fills a new snapshot of the machine. *ret is the caller's. */

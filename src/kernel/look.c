@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "kernel/bpf_sockets.h"
-#include "kernel/conntrack_stats.h"
+#include "kernel/conntrack.h"
 #include "kernel/kernel.h"
 #include "kernel/netstat.h"
 #include "kernel/owners.h"
@@ -391,14 +391,6 @@ static int read_by_bpf(struct look *look, size_t index, const struct lp_sockets_
 
 /* ---- by either ----------------------------------------------------------------------------- */
 
-/* What connection tracking counts in the namespace that the thread is in: where it is in use. */
-static int read_conntrack(struct look *look, struct lp_netns *netns)
-{
-	if (!netns->conntrack_entries.known || !netns->conntrack_entries.n)
-		return 0;
-	return lp_conntrack_stats_read(look->kernel, look->snapshot, netns);
-}
-
 /* The sockets of the namespace that the thread is in. */
 static int read_sockets(struct look *look, size_t index, const struct lp_sockets_options *options,
                         struct group *group)
@@ -406,7 +398,8 @@ static int read_sockets(struct look *look, size_t index, const struct lp_sockets
 	struct lp_netns *netns = &look->snapshot->netns[index];
 	struct lp_sockets_options those = *options;
 	those.bound = options->bound && has_others(netns);
-	int r = read_conntrack(look, netns);
+	int r = lp_conntrack_read(look->kernel, look->snapshot, netns,
+	                          &(struct lp_conntrack_options){.read = look->options->conntrack});
 	if (r == 0)
 		r = lp_netstat_read(look->kernel, look->snapshot, netns);
 	if (r < 0)

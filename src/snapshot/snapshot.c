@@ -54,6 +54,7 @@ static void netns_done(struct lp_netns *netns)
 	free(netns->listeners);
 	free(netns->binds);
 	free(netns->pools);
+	free(netns->conntrack);
 }
 
 void lp_snapshot_free(struct lp_snapshot *snapshot)

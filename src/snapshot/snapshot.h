@@ -140,8 +140,11 @@ struct lp_netns {
 	/* net/netfilter/nf_conntrack_*; the maximum is not known where there is none */
 	struct lp_figure conntrack_entries, conntrack_max, conntrack_buckets;
 	struct lp_conntrack_counters conntrack_counters; /* read where there are entries */
-	struct lp_figure conntrack_time_wait_s; /* nf_conntrack_tcp_timeout_time_wait */
-	struct lp_figure somaxconn;             /* net/core/somaxconn */
+	struct lp_conntrack_counters conntrack_growth; /* since another look, lp_snapshot.apart_s */
+	struct lp_figure conntrack_unassured;          /* entries that the kernel may evict */
+	struct lp_conntrack_detail *conntrack;         /* of every entry, where they were read */
+	struct lp_figure conntrack_time_wait_s;        /* nf_conntrack_tcp_timeout_time_wait */
+	struct lp_figure somaxconn;                    /* net/core/somaxconn */
 
 	struct lp_tcp_counters tcp_counters; /* since the namespace began */
 	struct lp_tcp_counters tcp_growth;   /* since another look, lp_snapshot.apart_s ago */
@@ -150,7 +153,7 @@ struct lp_netns {
 	uint32_t held;     /* ports of the range, not reserved, that an explicit bind holds */
 	bool held_exact;   /* … those of bind() before connect() too, as the kernel keeps them */
 	uint32_t held_by_connections; /* of those held: by no socket else; if held_exact */
-	bool aged_exact;   /* pools' `aged` are of connections that had timestamps */
+	bool aged_exact;              /* pools' `aged` are of connections that had timestamps */
 
 	bool sockets_read; /* what follows was read … */
 	bool sockets_torn; /* … but not wholly: there is a gap that says why */

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "limit/kinds.h"
 #include "view/json_parts.h"
 #include "view/style.h"
 
@@ -26,8 +27,7 @@ json_t *lp_json_text(const char *text)
 	return json_string(copy);
 }
 
-/* With as many decimals as mean something: one, or three digits of what is under 1. */
-static json_t *fraction(double n)
+json_t *lp_json_fraction(double n)
 {
 	double scale = n != 0 && fabs(n) < 1 ? 1000 : 10;
 	return json_real(fabs(n) < 1e14 ? (double)(int64_t)(n * scale + 0.5) / scale : n);
@@ -52,7 +52,7 @@ static int set_real(json_t *object, const char *key, struct lp_real real)
 {
 	if (!real.known)
 		return 0;
-	return set_new(object, key, isfinite(real.n) ? fraction(real.n) : json_null());
+	return set_new(object, key, isfinite(real.n) ? lp_json_fraction(real.n) : json_null());
 }
 
 /* ---- the head ------------------------------------------------------------------------------ */
@@ -186,7 +186,8 @@ static int set_forecast(json_t *object, const struct lp_forecast *forecast)
 	if (set_real(object, "rate", forecast->rate) < 0 ||
 	    set_real(object, "rate_10s", forecast->rate_recent) < 0 ||
 	    set_real(object, "sustainable", forecast->sustainable) < 0 ||
-	    set_real(object, "exhausted_in_s", forecast->exhausted_in_s) < 0)
+	    set_real(object, "exhausted_in_s", forecast->exhausted_in_s) < 0 ||
+	    set_real(object, "refusal_probability", forecast->refusal) < 0)
 		return -ENOMEM;
 	return forecast->n_drain ? set_new(object, "drain", drain_list(forecast)) : 0;
 }
@@ -227,6 +228,8 @@ static json_t *limit_object(const struct lp_report *report, size_t index)
 	    set_forecast(object, &report->forecasts[index]) < 0 ||
 	    (owners && set_owners(object, owners) < 0) ||
 	    (limit->kind->unit == LP_UNIT_PAGES && set_pages(object, report) < 0) ||
+	    (limit->kind == &lp_conntrack_entries &&
+	     lp_json_conntrack(object, report->snapshot, limit) < 0) ||
 	    (limit->assumed && set_new(object, "assumed", assumed_list(limit->assumed)) < 0))
 		return NULL;
 	return json_incref(object);

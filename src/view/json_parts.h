@@ -19,9 +19,18 @@ json_t *lp_json_owners(const struct lp_pool_owners *owners);
 
 /* [{"connections":…,"what":…,"why":…},…] */
 json_t *lp_json_unowned(const struct lp_pool_owners *owners);
+/* With as many decimals as mean something: one, or three digits of what is under 1. */
+json_t *lp_json_fraction(double n);
 
 /* {"inode":…,"name":…} */
 json_t *lp_json_netns(const struct lp_netns *netns);
+
+/*
+ * What was seen of a namespace's connection tracking, into the object of its limit: "buckets",
+ * "counters", "states", "talkers" … 0 or -ENOMEM.
+ */
+int lp_json_conntrack(json_t *object, const struct lp_snapshot *snapshot,
+                      const struct lp_limit *limit);
 
 /* {"findings":[…],"not_judged":[…]} */
 json_t *lp_json_findings(const struct lp_report *report);

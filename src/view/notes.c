@@ -6,25 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "view/sentence.h"
 #include "view/style.h"
-
-/* A sentence as it grows; what is longer is cut. */
-struct sentence {
-	char text[1024];
-	size_t n;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct sentence *sentence, const char *format,
-                                                      ...)
-{
-	size_t room = sizeof(sentence->text) - sentence->n;
-	va_list args;
-	va_start(args, format);
-	int n = vsnprintf(sentence->text + sentence->n, room, format, args);
-	va_end(args);
-	if (n > 0)
-		sentence->n += (size_t)n < room ? (size_t)n : room - 1;
-}
 
 /* ---- what a new destination gets ----------------------------------------------------------- */
 
@@ -70,7 +53,7 @@ static const char *families_text(const struct group *group)
 
 /* "host, blue and 3 more: "; nothing where only one namespace was looked at. */
 static void say_names(const struct lp_style *style, const struct group *group,
-                      struct sentence *sentence)
+                      struct lp_sentence *sentence)
 {
 	size_t n = group->n4 > group->n6 ? group->n4 : group->n6;
 	char name[LP_CELL];
@@ -78,24 +61,25 @@ static void say_names(const struct lp_style *style, const struct group *group,
 		return;
 	for (size_t i = 0; i < n && i < NAMES; i++) {
 		lp_style_netns(style, group->names[i], name);
-		say(sentence, "%s%s", i ? ", " : "", name);
+		lp_add(sentence, "%s%s", i ? ", " : "", name);
 	}
 	if (n > NAMES)
-		say(sentence, " and %zu more namespaces", n - NAMES);
-	say(sentence, ": ");
+		lp_add(sentence, " and %zu more namespaces", n - NAMES);
+	lp_add(sentence, ": ");
 }
 
 static int put_group(const struct lp_style *style, FILE *out, const struct group *group)
 {
-	struct sentence sentence = {0};
+	struct lp_sentence sentence = {0};
 	char number[LP_FIGURE_TEXT];
-	say(&sentence, "A new destination gets %s port%s",
-	    group->ports ? lp_text_count(group->ports, number) : "no", group->ports > 1 ? "s" : "");
+	lp_add(&sentence, "A new destination gets %s port%s",
+	       group->ports ? lp_text_count(group->ports, number) : "no",
+	       group->ports > 1 ? "s" : "");
 	if (group->sustainable.known && group->ports)
-		say(&sentence, ", at most %s/s", lp_text_real(group->sustainable.n, number));
-	say(&sentence, " (");
+		lp_add(&sentence, ", at most %s/s", lp_text_real(group->sustainable.n, number));
+	lp_add(&sentence, " (");
 	say_names(style, group, &sentence);
-	say(&sentence, "%s).", families_text(group));
+	lp_add(&sentence, "%s).", families_text(group));
 	return lp_style_paragraph(style, out, sentence.text);
 }
 
@@ -128,16 +112,17 @@ static int put_new_destinations(const struct lp_style *style, FILE *out)
 static int put_rate(const struct lp_style *style, FILE *out, const struct lp_limit *limit)
 {
 	const struct lp_forecast *forecast = lp_style_forecast(style, limit);
-	struct sentence sentence = {0};
+	struct lp_sentence sentence = {0};
 	char where[LP_CELL], number[LP_FIGURE_TEXT];
 	lp_style_where(style, limit, where);
-	say(&sentence, "%s: ", where);
+	lp_add(&sentence, "%s: ", where);
 	if (forecast->rate_recent.known)
-		say(&sentence, "%s opens/s now, ", lp_text_real(forecast->rate_recent.n, number));
+		lp_add(&sentence, "%s opens/s now, ",
+		       lp_text_real(forecast->rate_recent.n, number));
 	if (forecast->rate.known)
-		say(&sentence, "%s over 60 s, ", lp_text_real(forecast->rate.n, number));
-	say(&sentence, "%s%s can last.", lp_text_real(forecast->sustainable.n, number),
-	    forecast->rate_recent.known ? "" : " opens/s");
+		lp_add(&sentence, "%s over 60 s, ", lp_text_real(forecast->rate.n, number));
+	lp_add(&sentence, "%s%s can last.", lp_text_real(forecast->sustainable.n, number),
+	       forecast->rate_recent.known ? "" : " opens/s");
 	return lp_style_paragraph(style, out, sentence.text);
 }
 
@@ -175,8 +160,8 @@ static int put_refusals(const struct lp_style *style, FILE *out)
 		if (i < n || n == sizeof(said) / sizeof(said[0]) || !limit->kind->refuses)
 			continue;
 		said[n++] = limit->kind;
-		struct sentence sentence = {0};
-		say(&sentence, "Out of %s: %s.", limit->kind->label, limit->kind->refuses);
+		struct lp_sentence sentence = {0};
+		lp_add(&sentence, "Out of %s: %s.", limit->kind->label, limit->kind->refuses);
 		r = lp_style_paragraph(style, out, sentence.text);
 	}
 	return r;
@@ -197,9 +182,9 @@ static int put_time_wait_cost(const struct lp_style *style, FILE *out, bool aske
 	char number[LP_FIGURE_TEXT], bytes[LP_FIGURE_TEXT];
 	if (!entries.known || !size->known || entries.n < (asked ? 1 : MANY))
 		return 0;
-	struct sentence sentence = {0};
-	say(&sentence, "%s TIME_WAIT cost %s beside TCP memory, and no descriptors.",
-	    lp_text_count(entries.n, number), lp_text_bytes(entries.n * size->n, bytes));
+	struct lp_sentence sentence = {0};
+	lp_add(&sentence, "%s TIME_WAIT cost %s beside TCP memory, and no descriptors.",
+	       lp_text_count(entries.n, number), lp_text_bytes(entries.n * size->n, bytes));
 	return lp_style_paragraph(style, out, sentence.text);
 }
 
@@ -209,8 +194,9 @@ static int put_assumptions(const struct lp_style *style, FILE *out, unsigned ass
 	for (int bit = 0; bit < LP_ASSUMPTIONS && r == 0; bit++) {
 		if (!(assumed & 1U << bit))
 			continue;
-		struct sentence sentence = {0};
-		say(&sentence, "Assumed: %s.", lp_assumption_text((enum lp_assumption)(1U << bit)));
+		struct lp_sentence sentence = {0};
+		lp_add(&sentence, "Assumed: %s.",
+		       lp_assumption_text((enum lp_assumption)(1U << bit)));
 		r = lp_style_paragraph(style, out, sentence.text);
 	}
 	return r;
@@ -246,17 +232,17 @@ static size_t netns_index(const struct lp_snapshot *snapshot, uint64_t inode)
 static int put_gap(const struct lp_style *style, FILE *out, const struct lp_gap *gap)
 {
 	const struct lp_snapshot *snapshot = style->report->snapshot;
-	struct sentence sentence = {0};
+	struct lp_sentence sentence = {0};
 	char name[LP_CELL];
 	size_t index = netns_index(snapshot, gap->netns);
-	say(&sentence, "Not seen (%s", gap->what);
+	lp_add(&sentence, "Not seen (%s", gap->what);
 	if (gap->netns && index < snapshot->n_netns) {
 		lp_style_netns(style, index, name);
-		say(&sentence, " of %s", name);
+		lp_add(&sentence, " of %s", name);
 	} else if (gap->netns) {
-		say(&sentence, " of %" PRIu64, gap->netns);
+		lp_add(&sentence, " of %" PRIu64, gap->netns);
 	}
-	say(&sentence, "): %s.", gap->why);
+	lp_add(&sentence, "): %s.", gap->why);
 	lp_text_clean(sentence.text, style->unicode);
 	return lp_style_paragraph(style, out, sentence.text);
 }
@@ -279,7 +265,8 @@ static int put_gaps(const struct lp_style *style, FILE *out)
 int lp_notes_write(const struct lp_style *style, FILE *out)
 {
 	static int (*const notes[])(const struct lp_style *, FILE *) = {
-	        put_rates, put_refusals, put_new_destinations, put_basis, put_gaps,
+	        put_rates, put_refusals, lp_conntrack_write, put_new_destinations,
+	        put_basis, put_gaps,
 	};
 	int r = lp_put(out, "\n");
 	for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]) && r == 0; i++)

@@ -107,3 +107,5 @@ int lp_notes_write(const struct lp_style *style, FILE *out);
 /* Lines below a row of the table: who has its connections, where that was looked for. */
 int lp_owners_write(const struct lp_style *style, const struct lp_limit *limit, size_t indent,
                     FILE *out);
+/* Of connection tracking: a few lines for each of at most three namespaces. */
+int lp_conntrack_write(const struct lp_style *style, FILE *out);

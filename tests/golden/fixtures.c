@@ -425,12 +425,79 @@ static void owned(struct lp_report *report)
 	add_pool(report, 0, LP_ACCEPTED, "10.0.0.5", "10.3.0.78", 443, 500, 64512, 0);
 }
 
+static void add_talker(struct lp_conntrack_talkers *talkers, const char *from, uint16_t port,
+                       uint64_t entries, uint64_t missed)
+{
+	struct lp_conntrack_talker *talker = &talkers->items[talkers->n++];
+	if (from)
+		talker->address = address(from);
+	talker->port = port;
+	talker->protocol = port == 53 ? LP_CT_UDP : LP_CT_TCP;
+	talker->entries = entries;
+	talker->missed = missed;
+}
+
+static struct lp_conntrack_detail *router_entries(void)
+{
+	struct lp_conntrack_detail *detail = calloc(1, sizeof(*detail));
+	assert(detail);
+	detail->entries = 215000;
+	detail->assured = 30000;
+	detail->unreplied = 180000;
+	detail->translated = 34000;
+	detail->protocols[LP_CT_TCP] = 34000;
+	detail->protocols[LP_CT_UDP] = 180950;
+	detail->protocols[LP_CT_ICMP] = 50;
+	detail->states[LP_CT_ESTABLISHED] = 12000;
+	detail->states[LP_CT_TIME_WAIT] = 18000;
+	detail->states[1] = 4000;
+	for (uint64_t i = 0; i < LP_CT_DRAIN_POINTS; i++)
+		detail->drain[i] = 1500 * (i + 1);
+	add_talker(&detail->sources, "10.1.0.66", 0, 170000, 0);
+	add_talker(&detail->sources, "10.1.0.5", 0, 9000, 0);
+	add_talker(&detail->sources, "2001:db8::5", 0, 8000, 12);
+	add_talker(&detail->sources, "10.1.0.7", 0, 7000, 12);
+	add_talker(&detail->destinations, "192.0.2.53", 0, 171000, 0);
+	add_talker(&detail->ports, NULL, 53, 180000, 0);
+	add_talker(&detail->ports, NULL, 443, 21000, 0);
+	return detail;
+}
+
+/* A gateway whose table a flood of UDP fills, looked at twice. */
+static void router(struct lp_report *report)
+{
+	struct lp_netns *netns = add_netns(report, "gateway", 4026532316);
+	report->snapshot->took_us = 402000;
+	report->snapshot->apart_s = 2;
+	netns->conntrack_entries = lp_figure(215200);
+	netns->conntrack_max = netns->conntrack_buckets = lp_figure(262144);
+	netns->conntrack_unassured = lp_figure(185000);
+	netns->conntrack = router_entries();
+	struct lp_conntrack_counters *counters = &netns->conntrack_counters;
+	counters->drop = lp_figure(1200);
+	counters->early_drop = lp_figure(98000);
+	counters->insert_failed = counters->found = lp_figure(0);
+	netns->conntrack_growth.drop = lp_figure(0);
+	netns->conntrack_growth.early_drop = lp_figure(4711);
+	struct lp_limit *limit = add(report, "conntrack-entries", 0, 70050, 262144);
+	limit->reusable = lp_figure(145150);
+	limit->exact = false;
+	forecast_of(report)->refusal = lp_real(0);
+	add(report, "time-wait-buckets", 0, 12, 131072);
+}
+
 const struct fixture fixtures[] = {
-        {"proxy", proxy},       {"idle", idle},
-        {"user", user},         {"owned", owned},
-        {"unknown", unknown},   {"six", six},
-        {"ends", ends},         {"sampled", sampled},
-        {"findings", findings}, {0},
+        {"proxy", proxy},
+        {"idle", idle},
+        {"user", user},
+        {"unknown", unknown},
+        {"six", six},
+        {"ends", ends},
+        {"router", router},
+        {"sampled", sampled},
+        {"findings", findings},
+        {"owned", owned},
+        {0},
 };
 
 struct lp_report *fixture_make(const struct fixture *fixture)

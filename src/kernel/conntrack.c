@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/conntrack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "kernel/conntrack_dump.h"
+#include "kernel/conntrack_stats.h"
+#include "kernel/ctnetlink.h"
+#include "snapshot/tracks.h"
+
+enum want { WANT_NOTHING, WANT_UNASSURED, WANT_ALL };
+
+/* In percent of the maximum. */
+enum { FILLS = 50, NEARLY_FULL = 80, PERCENT = 100 };
+
+static enum want want(const struct lp_netns *netns, const struct lp_conntrack_options *options)
+{
+	uint64_t entries = netns->conntrack_entries.n, max = netns->conntrack_max.n;
+	if (options->read != LP_CONNTRACK_AUTO)
+		return options->read == LP_CONNTRACK_ALL ? WANT_ALL : WANT_NOTHING;
+	if (!netns->conntrack_max.known || entries < max / PERCENT * FILLS)
+		return WANT_NOTHING;
+	return entries < max / PERCENT * NEARLY_FULL ? WANT_UNASSURED : WANT_ALL;
+}
+
+/* One reading of entries, by either way. */
+struct reading {
+	struct lp_snapshot *snapshot;
+	struct lp_netns *netns;
+	enum want want;
+	struct lp_tracks *tracks;
+	bool torn; /* some entries are missing, or twice in it */
+};
+
+static void add(const struct lp_conntrack_entry *entry, void *context)
+{
+	lp_tracks_add(context, entry);
+}
+
+static const char *why_torn(const struct lp_netlink_result *result)
+{
+	if (result->lost)
+		return "answers were lost";
+	return result->truncated ? "answers were cut off" : "it changed while it was read";
+}
+
+static int restart(struct reading *reading)
+{
+	lp_tracks_free(reading->tracks);
+	reading->tracks = lp_tracks_new();
+	return reading->tracks ? 0 : -ENOMEM;
+}
+
+static bool torn(const struct lp_netlink_result *result)
+{
+	return result->interrupted || result->lost || result->truncated;
+}
+
+static int dump_once(struct reading *reading, const struct lp_conntrack_filter *filter,
+                     const struct lp_conntrack_options *options, uint32_t sequence,
+                     struct lp_netlink_result *result)
+{
+	*result = (struct lp_netlink_result){0};
+	_cleanup_(lp_close_fd) int fd =
+	        options->open ? options->open(options->context) : lp_ctnetlink_open();
+	if (fd < 0)
+		return fd;
+	int r = restart(reading);
+	return r < 0 ? r : lp_conntrack_dump(fd, filter, sequence, add, reading->tracks, result);
+}
+
+/* A dump that was torn is asked again; what is torn each time stands, and is a gap. */
+static int dump(struct reading *reading, const struct lp_conntrack_filter *filter,
+                const struct lp_conntrack_options *options)
+{
+	enum { TRIES = 3 };
+	struct lp_netlink_result result = {0};
+	for (uint32_t try = 1; try <= TRIES; try++) {
+		int r = dump_once(reading, filter, options, try, &result);
+		if (r == -ENOMEM || !torn(&result))
+			return r;
+	}
+	reading->torn = true;
+	return lp_snapshot_gap(reading->snapshot, "conntrack", reading->netns->inode,
+	                       "entries: %s, %d times", why_torn(&result), TRIES);
+}
+
+static int read_text(struct reading *reading, const struct lp_kernel *kernel,
+                     const struct lp_conntrack_filter *filter)
+{
+	int r = restart(reading);
+	return r < 0 ? r : lp_conntrack_read_text(kernel, filter, add, reading->tracks);
+}
+
+/* Hands over what was read. */
+static int tell(struct reading *reading)
+{
+	_cleanup_(lp_free_ptr) struct lp_conntrack_detail *detail = malloc(sizeof(*detail));
+	if (!detail)
+		return -ENOMEM;
+	lp_tracks_tell(reading->tracks, detail);
+	if (!reading->torn)
+		reading->netns->conntrack_unassured = lp_figure(detail->entries - detail->assured);
+	if (reading->want == WANT_ALL)
+		reading->netns->conntrack = lp_take_ptr(detail);
+	return 0;
+}
+
+static int read_entries(struct reading *reading, const struct lp_kernel *kernel,
+                        const struct lp_conntrack_options *options)
+{
+	struct lp_conntrack_filter filter = {0};
+	if (reading->want == WANT_UNASSURED)
+		filter.mask = LP_CT_ASSURED;
+	int asked = dump(reading, &filter, options);
+	if (asked == 0)
+		return tell(reading);
+	int r = asked == -ENOMEM ? asked : read_text(reading, kernel, &filter);
+	if (r == 0)
+		return tell(reading);
+	if (r == -ENOMEM)
+		return r;
+	return lp_snapshot_gap(reading->snapshot, "conntrack", reading->netns->inode,
+	                       "entries: ctnetlink: %s; /proc/net/nf_conntrack: %s",
+	                       strerror(-asked), strerror(-r));
+}
+
+int lp_conntrack_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+                      struct lp_netns *netns, const struct lp_conntrack_options *options)
+{
+	if (!netns->conntrack_entries.known || !netns->conntrack_entries.n)
+		return 0;
+	int r = lp_conntrack_stats_read(kernel, snapshot, netns);
+	struct reading reading = {
+	        .snapshot = snapshot, .netns = netns, .want = want(netns, options)};
+	if (r == 0 && reading.want != WANT_NOTHING)
+		r = read_entries(&reading, kernel, options);
+	lp_tracks_free(reading.tracks);
+	return r;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is said below the table of connection tracking, where its entries were read. */
+
+#include "limit/kinds.h"
+#include "view/sentence.h"
+#include "view/style.h"
+
+enum { NAMESPACES = 3, TALKERS = 3 };
+
+/* "what n, what n": a comma before all but the first. */
+static void add_count(struct lp_sentence *sentence, bool *first, const char *what, uint64_t n)
+{
+	char number[LP_FIGURE_TEXT];
+	if (!n)
+		return;
+	lp_add(sentence, "%s%s %s", *first ? "" : ", ", what, lp_text_count(n, number));
+	*first = false;
+}
+
+static int put_sums(const struct lp_style *style, FILE *out, const struct lp_limit *limit,
+                    const struct lp_netns *netns)
+{
+	const struct lp_conntrack_detail *detail = netns->conntrack;
+	struct lp_sentence sentence = {0};
+	char name[LP_CELL], all[LP_FIGURE_TEXT], assured[LP_FIGURE_TEXT];
+	bool first = true;
+	lp_style_netns(style, limit->netns, name);
+	lp_add(&sentence, "conntrack of %s: %s entries, %s ASSURED: ", name,
+	       lp_text_count(detail->entries, all), lp_text_count(detail->assured, assured));
+	for (int i = 0; i < LP_CT_PROTOCOLS; i++)
+		add_count(&sentence, &first,
+		          lp_conntrack_protocol_name((enum lp_conntrack_protocol)i),
+		          detail->protocols[i]);
+	first = true;
+	lp_add(&sentence, "%s", detail->protocols[LP_CT_TCP] ? " (" : "");
+	for (unsigned i = 0; i < LP_CT_STATES; i++)
+		add_count(&sentence, &first, lp_conntrack_state_name(i), detail->states[i]);
+	lp_add(&sentence, "%s.", detail->protocols[LP_CT_TCP] ? ")" : "");
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static void add_talkers(const struct lp_style *style, struct lp_sentence *sentence,
+                        const char *what, const struct lp_conntrack_talkers *talkers)
+{
+	char text[LP_ADDRESS_TEXT], number[LP_FIGURE_TEXT];
+	lp_add(sentence, "%s", what);
+	for (size_t i = 0; i < talkers->n && i < TALKERS; i++) {
+		const struct lp_conntrack_talker *talker = &talkers->items[i];
+		lp_add(sentence, "%s", i ? ", " : "");
+		if (talker->address.family)
+			lp_add(sentence, "%s", lp_address_text(&talker->address, text));
+		else
+			lp_add(sentence, "%s %u", lp_conntrack_protocol_name(talker->protocol),
+			       talker->port);
+		lp_add(sentence, " (%s%s)", talker->missed ? style->about : "",
+		       lp_text_count(talker->entries, number));
+	}
+}
+
+static int put_talkers(const struct lp_style *style, FILE *out,
+                       const struct lp_conntrack_detail *detail)
+{
+	struct lp_sentence sentence = {0};
+	add_talkers(style, &sentence, "Most entries: from ", &detail->sources);
+	add_talkers(style, &sentence, "; to ", &detail->destinations);
+	if (detail->ports.n)
+		add_talkers(style, &sentence, "; to port ", &detail->ports);
+	lp_add(&sentence, ".");
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static int put_drain(const struct lp_style *style, FILE *out,
+                     const struct lp_conntrack_detail *detail)
+{
+	enum { AFTER_30 = 2, AFTER_60 = 5, AFTER_120 = 11 };
+	struct lp_sentence sentence = {0};
+	char all[LP_FIGURE_TEXT], half[LP_FIGURE_TEXT], one[LP_FIGURE_TEXT], two[LP_FIGURE_TEXT];
+	if (!detail->states[LP_CT_TIME_WAIT])
+		return 0;
+	lp_add(&sentence, "Of %s entries in TIME_WAIT %s go within 30 s, %s in 60 s, %s in 120 s.",
+	       lp_text_count(detail->states[LP_CT_TIME_WAIT], all),
+	       lp_text_count(detail->drain[AFTER_30], half),
+	       lp_text_count(detail->drain[AFTER_60], one),
+	       lp_text_count(detail->drain[AFTER_120], two));
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static bool tells_of_trouble(const struct lp_conntrack_counter *counter)
+{
+	switch (counter->offset) {
+	case offsetof(struct lp_conntrack_counters, insert_failed):
+	case offsetof(struct lp_conntrack_counters, drop):
+	case offsetof(struct lp_conntrack_counters, early_drop):
+	case offsetof(struct lp_conntrack_counters, chain_too_long):
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Counters that are not 0, of those that tell of trouble. */
+static int put_counters(const struct lp_style *style, FILE *out, const struct lp_netns *netns)
+{
+	struct lp_conntrack_counters counters = netns->conntrack_counters,
+	                             growth = netns->conntrack_growth;
+	struct lp_sentence sentence = {0};
+	char number[LP_FIGURE_TEXT];
+	double apart_s = style->report->snapshot->apart_s;
+	bool first = true;
+	for (size_t i = 0; i < LP_CONNTRACK_COUNTERS; i++) {
+		const struct lp_conntrack_counter *counter = &lp_conntrack_counter_list[i];
+		struct lp_figure n = *lp_conntrack_figure(&counters, counter);
+		struct lp_figure grew = *lp_conntrack_figure(&growth, counter);
+		if (!n.n || !tells_of_trouble(counter))
+			continue;
+		lp_add(&sentence, "%s", first ? "Counted since the namespace began: " : "");
+		add_count(&sentence, &first, counter->name, n.n);
+		if (grew.known && apart_s > 0)
+			lp_add(&sentence, " (%s/s now)",
+			       lp_text_real((double)grew.n / apart_s, number));
+	}
+	if (first)
+		return 0;
+	lp_add(&sentence, ".");
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static int put_netns(const struct lp_style *style, FILE *out, const struct lp_limit *limit,
+                     const struct lp_netns *netns)
+{
+	int r = put_sums(style, out, limit, netns);
+	if (r == 0)
+		r = put_talkers(style, out, netns->conntrack);
+	if (r == 0)
+		r = put_drain(style, out, netns->conntrack);
+	return r < 0 ? r : put_counters(style, out, netns);
+}
+
+int lp_conntrack_write(const struct lp_style *style, FILE *out)
+{
+	const struct lp_limit *limit;
+	size_t at = 0, shown = 0, n = 0;
+	int r = 0;
+	while (r == 0 && n < NAMESPACES && (limit = lp_style_next(style, &at, &shown))) {
+		if (limit->kind != &lp_conntrack_entries)
+			continue;
+		const struct lp_netns *netns = &style->report->snapshot->netns[limit->netns];
+		if (!netns->conntrack || !netns->conntrack->entries)
+			continue;
+		r = put_netns(style, out, limit, netns);
+		n++;
+	}
+	return r;
+}

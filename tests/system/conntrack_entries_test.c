@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The promise of headroom for conntrack-entries, and what is told of the entries. The maximum is
+ * the machine's and stays as it is: a namespace of the test's own is filled up to it.
+ */
+
+#include "check.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "ask.h"
+#include "kernel/conntrack.h"
+
+enum { LISTENERS = 4, BACKLOG = 4096 };
+
+/* A namespace that tracks, with listeners on lo. */
+struct place {
+	struct lab_ns ns;
+	struct lab_addr at[LISTENERS];
+	struct lab_fds fds;
+	int64_t max;
+};
+
+static void place_make(struct place *place)
+{
+	struct lp_error err = {0};
+	*place = (struct place){.ns = LAB_NS_NONE};
+	assert_ok(lab_ns_make(&place->ns, &err), err);
+	assert_ok(lab_nft_track(&place->ns, &err), err);
+	for (uint16_t i = 0; i < LISTENERS; i++) {
+		place->at[i] = lab_addr("127.0.0.1", (uint16_t)(80 + i));
+		struct lab_how how = {.ns = &place->ns, .from = &place->at[i]};
+		int listener = must(lab_listen(&how, BACKLOG));
+		must(lab_hold(&place->fds, listener));
+	}
+	place->max = lab_conntrack_max(&err);
+	assert_ok((int)place->max, err);
+}
+
+static void place_done(struct place *place)
+{
+	lab_fds_done(&place->fds);
+	lab_ns_done(&place->ns);
+}
+
+/* Entries as if of connections from 10.FROM.0.1; each client has 30,000 ports a server. */
+static void fill(const struct place *place, unsigned from, uint32_t n, bool short_lived)
+{
+	struct lp_error err = {0};
+	char text[32];
+	(void)snprintf(text, sizeof(text), "10.%u.0.1", from);
+	struct lab_conntrack_fill entries = {.from = lab_addr(text, 2000),
+	                                     .to = lab_addr("10.200.0.1", 443),
+	                                     .ports = 30000,
+	                                     .n = n,
+	                                     .short_lived = short_lived};
+	assert_ok(lab_conntrack_fill(&place->ns, &entries, &err), err);
+}
+
+/* What is told of the namespace's table; the answer is the caller's. */
+static json_t *entries_of(const struct place *place, struct answer *answer)
+{
+	*answer = ask_ns(&place->ns);
+	return limit_must(answer, "conntrack-entries", place->ns.inode, json_object());
+}
+
+/* The same with each entry looked at. */
+static json_t *detail_of(const struct place *place, struct answer *answer)
+{
+	_cleanup_(lab_leave) int home = must(lab_enter(&place->ns));
+	(void)home;
+	*answer =
+	        ask_raw("status", "--json", "--netns", "self", "--kind", "conntrack-entries", NULL);
+	assert_int_equal(answer->status, 0);
+	return limit_must(answer, "conntrack-entries", 0, json_object());
+}
+
+static unsigned standing(const struct lab_fds *fds)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < fds->n; i++)
+		n += lab_tcp_state(fds->items[i]) == TCP_ESTABLISHED;
+	return n;
+}
+
+/* Opens n connections over lo; how many stand: over lo it takes no time. They stay open. */
+static unsigned open_some(struct place *place, unsigned n, struct lab_fds *fds)
+{
+	struct lab_how how = {.ns = &place->ns, .options = LAB_NONBLOCK};
+	for (unsigned i = 0; i < LISTENERS && n; i++) {
+		unsigned here = n < BACKLOG ? n : BACKLOG;
+		must_count(lab_connect_many(&how, &place->at[i], here, fds), here);
+		n -= here;
+	}
+	assert_int_equal(n, 0);
+	return standing(fds);
+}
+
+static void nothing_tracked_is_no_limit(void **state)
+{
+	(void)state;
+	struct place place;
+	place_make(&place);
+	struct answer answer = ask_ns(&place.ns);
+	assert_null(limit_find(&answer, "conntrack-entries", place.ns.inode, json_object()));
+	assert_false(answer_misses(&answer, "conntrack"));
+	answer_done(&answer);
+	place_done(&place);
+}
+
+/* So many more connections succeed and the next one is dropped, which is then counted. */
+static void headroom_is_exact_for_assured_entries(void **state)
+{
+	(void)state;
+	enum { ROOM = 7 };
+	struct place place;
+	place_make(&place);
+	fill(&place, 1, (uint32_t)place.max - ROOM, false);
+	struct answer answer;
+	json_t *limit = entries_of(&place, &answer);
+	assert_int_equal(limit_figure(limit, "capacity"), place.max);
+	assert_int_equal(limit_figure(limit, "used"), place.max - ROOM);
+	assert_int_equal(limit_figure(limit, "reusable"), 0);
+	assert_null(json_object_get(limit, "exact"));
+	assert_int_equal(limit_figure(json_object_get(limit, "counters"), "drop"), 0);
+	unsigned headroom = limit_figure(limit, "headroom");
+	assert_int_equal(headroom, ROOM);
+	answer_done(&answer);
+
+	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
+	assert_int_equal(open_some(&place, headroom, &fds), headroom);
+	limit = entries_of(&place, &answer);
+	assert_int_equal(limit_figure(limit, "headroom"), 0);
+	assert_true(json_number_value(json_object_get(limit, "refusal_probability")) == 1);
+	answer_done(&answer);
+	assert_int_equal(open_some(&place, 1, &fds), headroom);
+	limit = entries_of(&place, &answer);
+	assert_in_range(limit_figure(json_object_get(limit, "counters"), "drop"), 1, 2);
+	answer_done(&answer);
+	place_done(&place);
+}
+
+/* A full table of which some can be evicted: at least 99 in 100 of so many more find room. */
+static void headroom_of_what_can_be_evicted_is_near_certain(void **state)
+{
+	(void)state;
+	struct place place;
+	struct answer answer;
+	place_make(&place);
+	uint32_t evictable = (uint32_t)(place.max * 31 / 100);
+	fill(&place, 1, evictable, true);
+	fill(&place, 2, (uint32_t)place.max - evictable, false);
+	json_t *limit = entries_of(&place, &answer);
+	unsigned headroom = limit_figure(limit, "headroom");
+	assert_int_equal(limit_figure(limit, "not_assured"), evictable);
+	assert_int_equal(limit_figure(limit, "reusable"), headroom);
+	assert_true(json_is_false(json_object_get(limit, "exact")));
+	double chance = json_number_value(json_object_get(limit, "refusal_probability"));
+	answer_done(&answer);
+	assert_in_range(headroom, 1000, LISTENERS * BACKLOG);
+
+	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
+	unsigned stood = open_some(&place, headroom, &fds);
+	note("%u of %u found room; the first one's chance to be refused was %.2f %%", stood,
+	     headroom, chance * 100);
+	/* what chance adds: three standard deviations */
+	double most = headroom * 0.01;
+	assert_true(headroom - stood <= most + 3 * __builtin_sqrt(most));
+	/* and it is no more than it says: they were not all certain */
+	assert_true(stood < headroom);
+	place_done(&place);
+}
+
+/* Sends to so many ports that nobody answers at, from ports below them: not to itself. */
+static void flood(const struct place *place, unsigned packets)
+{
+	enum { EACH = 60000 };
+	_cleanup_(lab_leave) int home = must(lab_enter(&place->ns));
+	(void)home;
+	for (unsigned sent = 0; sent < packets;) {
+		struct lab_addr from = lab_addr("127.0.0.1", (uint16_t)(500 + sent / EACH));
+		_cleanup_(lp_close_fd) int fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+		must(bind(fd, &from.any, sizeof(from.four)));
+		for (unsigned i = 0; i < EACH && sent < packets; i++, sent++) {
+			struct lab_addr to = lab_addr("127.0.0.1", (uint16_t)(1000 + i));
+			must((int)sendto(fd, "x", 1, 0, &to.any, sizeof(to.four)));
+		}
+	}
+}
+
+static void a_flood_without_answers_is_no_pressure(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	struct place place;
+	struct answer answer;
+	place_make(&place);
+	uint32_t real = (uint32_t)(place.max * 3 / 100), flooded = (uint32_t)(place.max * 54 / 100);
+	fill(&place, 1, real, false);
+	flood(&place, flooded);
+	assert_int_equal(lab_conntrack_count(&place.ns, &err), real + flooded);
+	json_t *limit = detail_of(&place, &answer);
+	note("%.1f %% full, of which 3 %% cannot be evicted: pressure %.1f %%",
+	     100.0 * (real + flooded) / (double)place.max, limit_figure(limit, "pressure") / 100.0);
+	assert_int_equal(limit_figure(limit, "entries"), real + flooded);
+	assert_int_equal(limit_figure(limit, "assured"), real);
+	assert_int_equal(limit_figure(limit, "unreplied"), flooded);
+	assert_int_equal(limit_figure(json_object_get(limit, "protocols"), "udp"), flooded);
+	assert_int_equal(limit_figure(json_object_get(limit, "states"), "established"), real);
+	assert_in_range(limit_figure(limit, "pressure"), 300, 2500);
+	answer_done(&answer);
+	/* the default look tells the same of what matters, without looking at each */
+	limit = entries_of(&place, &answer);
+	assert_in_range(limit_figure(limit, "pressure"), 300, 2500);
+	assert_null(json_object_get(limit, "talkers"));
+	answer_done(&answer);
+	place_done(&place);
+}
+
+/* ---- what is told of the entries ------------------------------------------------------------ */
+
+static unsigned talker(const json_t *limit, const char *list, size_t index, const char *address)
+{
+	json_t *item =
+	        json_array_get(json_object_get(json_object_get(limit, "talkers"), list), index);
+	assert_string_equal(json_string_value(json_object_get(item, "address")), address);
+	return limit_figure(item, "entries");
+}
+
+static void check_entries(const json_t *limit)
+{
+	assert_int_equal(limit_figure(limit, "entries"), 31001);
+	assert_int_equal(limit_figure(limit, "assured"), 30000 + 1);
+	assert_int_equal(limit_figure(limit, "not_assured"), 1000);
+	assert_int_equal(talker(limit, "sources", 0, "10.1.0.1"), 30000);
+	assert_int_equal(talker(limit, "sources", 1, "10.2.0.1"), 1000);
+	assert_int_equal(talker(limit, "sources", 2, "::1"), 1);
+	assert_int_equal(talker(limit, "destinations", 0, "10.200.0.1"), 31000);
+	json_t *states = json_object_get(limit, "states");
+	assert_int_equal(limit_figure(states, "syn_sent"), 1000);
+	assert_int_equal(limit_figure(states, "time_wait"), 1);
+	json_t *ports = json_object_get(json_object_get(limit, "talkers"), "ports");
+	assert_int_equal(limit_figure(json_array_get(ports, 0), "port"), 443);
+	/* all within 120 s, none within 100 s */
+	json_t *drain = json_object_get(limit, "drain");
+	assert_int_equal(json_array_size(drain), 12);
+	assert_int_equal(json_integer_value(json_array_get(json_array_get(drain, 9), 1)), 0);
+	assert_int_equal(json_integer_value(json_array_get(json_array_get(drain, 11), 1)), 1);
+}
+
+static int refuse(void *context)
+{
+	(void)context;
+	return -EPERM;
+}
+
+/* What the reader tells of the calling thread's namespace; by the text where `open` refuses. */
+static struct lp_conntrack_detail read_detail(int (*open)(void *context))
+{
+	struct lp_error err = {0};
+	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
+	assert_ok(lp_kernel_open(&kernel, &err), err);
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *snapshot = lp_snapshot_new();
+	struct lp_netns *netns = lp_snapshot_add_netns(snapshot);
+	struct lp_conntrack_options options = {.read = LP_CONNTRACK_ALL, .open = open};
+	netns->conntrack_entries = lp_figure(1);
+	must(lp_conntrack_read(&kernel, snapshot, netns, &options));
+	if (snapshot->n_gaps)
+		fail_msg("%s", snapshot->gaps[0].why);
+	assert_non_null(netns->conntrack);
+	return *netns->conntrack;
+}
+
+static void check_same(const struct lp_conntrack_detail *a, const struct lp_conntrack_detail *b)
+{
+	assert_int_equal(a->entries, b->entries);
+	assert_int_equal(a->assured, b->assured);
+	assert_int_equal(a->unreplied, b->unreplied);
+	assert_int_equal(a->translated, b->translated);
+	assert_memory_equal(a->protocols, b->protocols, sizeof(a->protocols));
+	assert_memory_equal(a->states, b->states, sizeof(a->states));
+	assert_memory_equal(&a->sources, &b->sources, sizeof(a->sources));
+	assert_memory_equal(&a->destinations, &b->destinations, sizeof(a->destinations));
+	assert_memory_equal(&a->ports, &b->ports, sizeof(a->ports));
+}
+
+/* By ctnetlink, and by the text where that may not be asked; both families in one table. */
+static void entries_are_told_by_either_way(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	struct place place;
+	struct answer answer;
+	place_make(&place);
+	fill(&place, 1, 30000, false);
+	fill(&place, 2, 1000, true);
+	struct lab_addr at = lab_addr("::1", 80);
+	struct lab_how how = {.ns = &place.ns, .from = &at};
+	_cleanup_(lp_close_fd) int listener = must(lab_listen(&how, 8));
+	struct lab_pair pair = LAB_PAIR_NONE;
+	how = (struct lab_how){.ns = &place.ns};
+	must(lab_pair_open(&how, &at, listener, &pair));
+	must(lab_pair_close(&pair, LAB_CLIENT_FIRST));
+	assert_int_equal(lab_conntrack_count(&place.ns, &err), 31001);
+	check_entries(detail_of(&place, &answer));
+	assert_false(answer_misses(&answer, "conntrack"));
+	answer_done(&answer);
+	{
+		_cleanup_(lab_leave) int home = must(lab_enter(&place.ns));
+		(void)home;
+		struct lp_conntrack_detail asked = read_detail(NULL), text = read_detail(refuse);
+		check_same(&asked, &text);
+	}
+	place_done(&place);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(nothing_tracked_is_no_limit),
+	        cmocka_unit_test(headroom_is_exact_for_assured_entries),
+	        cmocka_unit_test(headroom_of_what_can_be_evicted_is_near_certain),
+	        cmocka_unit_test(a_flood_without_answers_is_no_pressure),
+	        cmocka_unit_test(entries_are_told_by_either_way),
+	};
+	(void)lab_raise_descriptors();
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
