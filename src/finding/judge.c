@@ -33,6 +33,8 @@ const struct lp_rule *const lp_rules[] = {
         &lp_rule_tw_reuse_without_timestamps,
         &lp_rule_range_overlaps_listener,
         &lp_rule_range_bounds_same_parity,
+        &lp_rule_myth_in_sysctl_config,
+        &lp_rule_sysctl_config_without_effect,
         NULL,
 };
 
@@ -161,6 +163,26 @@ static int add_not_judged(struct lp_findings *findings, const struct lp_rule *ru
 	return 0;
 }
 
+static int tell_text(struct lp_findings *findings, const struct lp_rule *rule, const char *text)
+{
+	char *why = strdup(text);
+	return why ? add_not_judged(findings, rule, why) : -ENOMEM;
+}
+
+/* What the machine lacks: *judgeable is false where there is nothing to judge by. */
+static int tell_machine_lacks(const struct lp_judging *judging, const struct lp_rule *rule,
+                              struct lp_findings *findings, bool *judgeable)
+{
+	const struct lp_settings *settings = &judging->facts->snapshot->settings;
+	*judgeable = true;
+	if (!(rule->needs & LP_NEED_CONFIGURATION))
+		return 0;
+	*judgeable = settings->read;
+	if (!settings->read)
+		return tell_text(findings, rule, "sysctl files were not looked at");
+	return settings->unread ? tell_text(findings, rule, settings->unread) : 0;
+}
+
 /* Says once for each thing missing in how many namespaces it is. */
 static int tell_not_judged(const struct lp_judging *judging, const struct lp_rule *rule,
                            struct lp_findings *findings)
@@ -259,8 +281,11 @@ static int judge_rule(const struct lp_judging *judging, const struct lp_rule *ru
 {
 	struct lp_subject subject = {.netns = LP_NO_NETNS, .index = LP_NO_LIMIT};
 	size_t so_far = 0;
-	int r = tell_not_judged(judging, rule, findings);
-	if (r < 0)
+	bool judgeable;
+	int r = tell_machine_lacks(judging, rule, findings, &judgeable);
+	if (r == 0)
+		r = tell_not_judged(judging, rule, findings);
+	if (r < 0 || !judgeable)
 		return r;
 	switch (rule->of) {
 	case LP_RULE_OF_LIMIT:

@@ -24,6 +24,8 @@ extern const struct lp_rule lp_rule_time_wait_overflow;
 extern const struct lp_rule lp_rule_tw_reuse_without_timestamps;
 extern const struct lp_rule lp_rule_range_overlaps_listener;
 extern const struct lp_rule lp_rule_range_bounds_same_parity;
+extern const struct lp_rule lp_rule_myth_in_sysctl_config;
+extern const struct lp_rule lp_rule_sysctl_config_without_effect;
 
 /* Whether connect() to a pool takes a good part of a CPU to search for ports. */
 bool lp_port_search_is_slow(const struct lp_judging *judging, const struct lp_subject *subject);

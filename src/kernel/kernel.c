@@ -24,11 +24,13 @@ int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err)
 		return lp_fail(err, code, "/proc is not mounted: sys/kernel: %s", strerror(code));
 	}
 	kernel->proc = fd;
-	/* what these two add is left out where they are not there */
+	/* what these add is left out where they are not there */
 	fd = open_dir("/sys");
 	kernel->sys = fd < 0 ? -1 : fd;
 	fd = open_dir("/run/netns");
 	kernel->run_netns = fd < 0 ? -1 : fd;
+	fd = open_dir("/");
+	kernel->root = fd < 0 ? -1 : fd;
 	return 0;
 }
 
@@ -43,5 +45,6 @@ void lp_kernel_close(struct lp_kernel *kernel)
 	close_one(kernel->proc);
 	close_one(kernel->sys);
 	close_one(kernel->run_netns);
+	close_one(kernel->root);
 	*kernel = LP_KERNEL_NONE;
 }

@@ -14,8 +14,9 @@ struct lp_kernel {
 	int proc;      /* open /proc */
 	int sys;       /* open /sys, or -1 */
 	int run_netns; /* open /run/netns, or -1 where there is none */
+	int root;      /* open /, below which configuration is, or -1 */
 };
-#define LP_KERNEL_NONE ((struct lp_kernel){.proc = -1, .sys = -1, .run_netns = -1})
+#define LP_KERNEL_NONE ((struct lp_kernel){.proc = -1, .sys = -1, .run_netns = -1, .root = -1})
 
 /* Opens the running machine's. 0, or negative errno with err set: without /proc nothing works. */
 int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err);

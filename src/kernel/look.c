@@ -21,6 +21,7 @@
 #include "kernel/kernel.h"
 #include "kernel/netstat.h"
 #include "kernel/owners.h"
+#include "kernel/sysctl_conf.h"
 #include "snapshot/pools.h"
 
 /* A namespace of the snapshot while it is looked at. */
@@ -475,6 +476,8 @@ int lp_look(const struct lp_kernel *kernel, const struct lp_look_options *option
 	snapshot->taken_at_ms = lp_clock_wall_ms();
 	snapshot->reader = LP_READER_DIAG;
 	int r = list_places(&look);
+	if (r == 0)
+		r = lp_sysctl_conf_read(kernel, snapshot);
 	if (r == 0)
 		r = look_in_thread(&look);
 	if (r == -ENOMEM)

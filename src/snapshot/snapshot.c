@@ -67,6 +67,7 @@ void lp_snapshot_free(struct lp_snapshot *snapshot)
 		free(snapshot->gaps[i].why);
 	free(snapshot->netns);
 	free(snapshot->processes);
+	lp_settings_done(&snapshot->settings);
 	free(snapshot->gaps);
 	lp_owners_free(snapshot->owners, snapshot->n_owners);
 	free(snapshot);

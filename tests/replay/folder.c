@@ -60,6 +60,7 @@ void folder_make(struct folder *folder)
 	folder->kernel.proc = open_below(folder, "proc");
 	folder->kernel.sys = open_below(folder, "sys");
 	folder->kernel.run_netns = open_below(folder, "run");
+	folder->kernel.root = open_below(folder, "root");
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -29,6 +29,7 @@ void scene_make(struct scene *scene)
 	};
 	assert_true(netns->name && netns->pools && netns->listeners);
 	scene->netns = netns;
+	scene->snapshot->settings.read = true;
 }
 
 static void forget(struct scene *scene)
