@@ -24,7 +24,7 @@ _lastport_values()
 	--expect | -e)
 		compgen -f -- "$2"
 		;;
-	--interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate) ;;
+	--for | --interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate) ;;
 	*)
 		return 1
 		;;
@@ -39,6 +39,9 @@ _lastport_options()
 		;;
 	check)
 		printf '%s\n' --warn --critical --kind --netns --to --need --rate
+		;;
+	trace)
+		printf '%s\n' --each --for --interval --netns --json --colour --color
 		;;
 	prove)
 		printf '%s\n' --list --json --markdown --expect --provoke --for --colour --color \
@@ -66,7 +69,7 @@ _lastport()
 	elif [[ $word == -* ]]; then
 		words=$(_lastport_options "$command")
 	elif [[ $COMP_CWORD -eq 1 || ($COMP_CWORD -eq 2 && $command == help) ]]; then
-		words='status check prove help version'
+		words='status check trace prove help version'
 	elif [[ $command == prove ]]; then
 		words=$("${COMP_WORDS[0]}" prove --list 2>/dev/null | grep -v '^ ')
 	fi

@@ -12,6 +12,7 @@
 #include "api/growth.h"
 #include "api/owners.h"
 #include "api/report.h"
+#include "api/take.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "kernel/kernel.h"
@@ -148,23 +149,6 @@ static int look_and_judge(const struct lp_kernel *kernel, const struct lp_look_o
 	return r;
 }
 
-/*
- * Copies a caller's struct, which may be of an older version (shorter: the rest is zero) but not
- * of a newer one, whose extra wishes would be lost. False when it is no struct of ours.
- */
-static bool take_struct(void *ours, size_t our_size, const void *theirs)
-{
-	size_t size = 0;
-	if (!theirs)
-		return false;
-	memcpy(&size, theirs, sizeof(size));
-	if (size <= sizeof(size) || size > our_size)
-		return false;
-	memset(ours, 0, our_size);
-	memcpy(ours, theirs, size);
-	return true;
-}
-
 static int choose_reader(const char *name, enum lp_read *ret, struct lp_error *err)
 {
 	static const char *const names[] = {
@@ -190,7 +174,7 @@ static int look(const struct lastport_look_options *given, struct lastport_repor
                 struct lp_error *err)
 {
 	struct lastport_look_options options;
-	if (!take_struct(&options, sizeof(options), given))
+	if (!lp_take_struct(&options, sizeof(options), given))
 		return lp_fail(err, EINVAL, "options are of a newer version of the library");
 	const struct lp_limit_kind *only = NULL;
 	if (options.kind) {

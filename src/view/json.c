@@ -57,7 +57,7 @@ static int set_real(json_t *object, const char *key, struct lp_real real)
 
 /* ---- the head ------------------------------------------------------------------------------ */
 
-static json_t *time_string(int64_t ms)
+json_t *lp_json_time(int64_t ms)
 {
 	time_t seconds = (time_t)(ms / 1000);
 	struct tm tm;
@@ -94,7 +94,7 @@ static json_t *head_object(const struct lp_report *report)
 	const struct lp_snapshot *snapshot = report->snapshot;
 	json_auto_t *head = json_object();
 	if (set_count(head, "schema", 1) < 0 ||
-	    set_new(head, "taken_at", time_string(snapshot->taken_at_ms)) < 0 ||
+	    set_new(head, "taken_at", lp_json_time(snapshot->taken_at_ms)) < 0 ||
 	    set_new(head, "kernel", lp_json_text(snapshot->machine.kernel)) < 0 ||
 	    set_new(head, "reader", json_string(reader_names[snapshot->reader])) < 0 ||
 	    set_new(head, "complete", json_boolean(snapshot->n_gaps == 0)) < 0 ||

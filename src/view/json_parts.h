@@ -11,6 +11,9 @@
 /* Text of others may be no UTF-8, which JSON has to be. */
 json_t *lp_json_text(const char *text);
 
+/* "2026-01-01T00:00:00.000Z", of milliseconds since the epoch */
+json_t *lp_json_time(int64_t ms);
+
 /* {"time_wait":…}: those that are not 0 */
 json_t *lp_json_states(const uint32_t states[LP_STATES]);
 
