@@ -13,6 +13,7 @@
 #include "base/figure.h"
 #include "snapshot/conntrack.h"
 #include "snapshot/counters.h"
+#include "snapshot/log.h"
 #include "snapshot/settings.h"
 
 /* The kernel's numbers (include/net/tcp_states.h). */
@@ -216,6 +217,7 @@ struct lp_snapshot {
 	struct lp_pool_owners *owners; /* snapshot/owners.h; by no order */
 	size_t n_owners;
 	struct lp_settings settings;
+	struct lp_log log;
 	struct lp_gap *gaps; /* none: the snapshot is complete */
 	size_t n_gaps, room_gaps;
 };
