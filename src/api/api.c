@@ -11,6 +11,7 @@
 #include "api/gaps.h"
 #include "api/growth.h"
 #include "api/owners.h"
+#include "api/programs.h"
 #include "api/report.h"
 #include "api/take.h"
 #include "base/cleanup.h"
@@ -105,6 +106,8 @@ static int look_once(const struct lp_kernel *kernel, const struct lp_look_option
 	r = lp_limits_collect(report->view.snapshot, only, &report->view.limits);
 	if (r == 0)
 		r = lp_report_owners(kernel, &notes, &report->view);
+	if (r == 0)
+		r = lp_report_programs(kernel, &report->view);
 	if (r == 0)
 		r = forecast_all(&report->view);
 	if (r == 0)
