@@ -21,10 +21,13 @@ _lastport_values()
 	--reader)
 		printf '%s\n' auto bpf diag
 		;;
+	--bpffs)
+		compgen -d -- "$2"
+		;;
 	--expect | -e)
 		compgen -f -- "$2"
 		;;
-	--for | --interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate) ;;
+	--interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate | --memory | -m) ;;
 	*)
 		return 1
 		;;
@@ -40,12 +43,12 @@ _lastport_options()
 	check)
 		printf '%s\n' --warn --critical --kind --netns --to --need --rate
 		;;
-	trace)
-		printf '%s\n' --each --for --interval --netns --json --colour --color
-		;;
 	prove)
 		printf '%s\n' --list --json --markdown --expect --provoke --for --colour --color \
 			--width
+		;;
+	ledger)
+		printf '%s\n' --memory --bpffs --all --json --colour --color --width
 		;;
 	esac
 	printf '%s\n' --help --usage --version
@@ -69,7 +72,9 @@ _lastport()
 	elif [[ $word == -* ]]; then
 		words=$(_lastport_options "$command")
 	elif [[ $COMP_CWORD -eq 1 || ($COMP_CWORD -eq 2 && $command == help) ]]; then
-		words='status check trace prove help version'
+		words='status check prove ledger help version'
+	elif [[ $command == ledger ]]; then
+		words='on off show'
 	elif [[ $command == prove ]]; then
 		words=$("${COMP_WORDS[0]}" prove --list 2>/dev/null | grep -v '^ ')
 	fi

@@ -8,7 +8,8 @@
  * A look reads the running kernel once and gives a report: a list of limits, nearest to exhaustion
  * first. A report is plain memory: it reads nothing later, and any thread may use it as long as
  * nobody frees it. Looks may run in several threads at once. The library prints nothing by itself,
- * changes nothing on the system, and never moves the calling thread to another namespace.
+ * never moves the calling thread to another namespace, and changes nothing on the system, but for
+ * the two calls that say so.
  *
  * Functions that can fail return 0 or a negative errno. Option and result structs begin with their
  * size, so that later versions can add to them: use the LASTPORT_*_INIT macros.
@@ -155,30 +156,48 @@ struct lastport_text_options {
 LASTPORT_API int lastport_write_text(const struct lastport_report *report,
                                      const struct lastport_text_options *options, FILE *out);
 
-struct lastport_trace_options {
+/*
+ * The ledger: programs in the kernel that remember who opened and who closed each connection, and
+ * count the connects that were refused for want of a port. It is pinned and outlives the caller.
+ * Turning it on and off are the only calls of this library that change the system.
+ */
+struct lastport_ledger_options {
 	size_t size;
-	const char *netns;    /* as in struct lastport_look_options */
-	uint32_t interval_ms; /* how often counts are told; 0: each second */
-	uint32_t for_ms;      /* ends by itself after so long; 0: never */
-	int stop;             /* a descriptor: ends once it can be read; -1: none */
-	bool each;            /* single events, where there are such, not counts of an interval */
-	bool json;            /* lines of JSON; else for people … */
-	bool colour;
-	bool unicode; /* … UTF-8; else plain ASCII */
+	const char *bpffs;   /* where a BPF file system is mounted; NULL: LASTPORT_BPFFS of the
+	                        environment, else /sys/fs/bpf */
+	uint32_t memory_mib; /* for its tables; 0: as they are, else 32 */
 };
-#define LASTPORT_TRACE_OPTIONS_INIT                                        \
-	{                                                                  \
-		.size = sizeof(struct lastport_trace_options), .stop = -1, \
+#define LASTPORT_LEDGER_OPTIONS_INIT                           \
+	{                                                      \
+		.size = sizeof(struct lastport_ledger_options) \
 	}
 
-/*
- * Writes what the kernel refuses and cuts short, as it happens, a line each, until told to end;
- * then what it was in all. What can't be traced is said in the first lines, and the rest goes on.
- * Looks from a thread of its own. 0; else as lastport_look(), or a negative errno of writing, with
- * an empty message.
- */
-LASTPORT_API int lastport_trace(const struct lastport_trace_options *options, FILE *out,
-                                char *message, size_t message_size);
+enum lastport_ledger_change {
+	LASTPORT_LEDGER_UNCHANGED, /* it was so before */
+	LASTPORT_LEDGER_CHANGED,
+	LASTPORT_LEDGER_REPLACED, /* on anew: it was of another version or size, or half only */
+};
+
+/* On failure the sentence for people is written to message, as by lastport_look(). *ret may be
+ * NULL. -EPERM: what is missing; -EMEDIUMTYPE: no BPF file system; -EBUSY: another one is at it. */
+LASTPORT_API int lastport_ledger_on(const struct lastport_ledger_options *options,
+                                    enum lastport_ledger_change *ret, char *message,
+                                    size_t message_size);
+LASTPORT_API int lastport_ledger_off(const struct lastport_ledger_options *options,
+                                     enum lastport_ledger_change *ret, char *message,
+                                     size_t message_size);
+
+/* What it has remembered, at one moment. -ENOENT: it is off. *ret is the caller's. */
+struct lastport_ledger;
+LASTPORT_API int lastport_ledger_read(const struct lastport_ledger_options *options,
+                                      struct lastport_ledger **ret, char *message,
+                                      size_t message_size);
+LASTPORT_API void lastport_ledger_free(struct lastport_ledger *ledger);
+
+/* For people (options->rows of each list at most), or JSON schema 1 in one line. */
+LASTPORT_API int lastport_ledger_write_text(const struct lastport_ledger *ledger,
+                                            const struct lastport_text_options *options, FILE *out);
+LASTPORT_API int lastport_ledger_write_json(const struct lastport_ledger *ledger, FILE *out);
 
 #ifdef __cplusplus
 }

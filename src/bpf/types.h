@@ -70,6 +70,11 @@ struct nsproxy {
 };
 
 struct task_struct {
+	unsigned int flags;
+	int tgid;
+	struct task_struct *group_leader;
+	__u64 start_boottime; /* since Linux 5.5 */
+	char comm[16];
 	struct nsproxy *nsproxy;
 };
 
@@ -82,6 +87,10 @@ struct in6_addr {
 		__be32 u6_addr32[4];
 	} in6_u;
 };
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
 
 struct sock_common {
 	__be32 skc_daddr;
@@ -96,7 +105,28 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
+	unsigned long skc_flags;
 	struct hlist_nulls_node skc_nulls_node;
+};
+
+typedef struct {
+	int owned;
+} socket_lock_t;
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+	socket_lock_t sk_lock;
+	__u16 sk_protocol;
+	__u32 sk_txhash;
+};
+
+struct tcp_sock {
+	__u64 tcp_mstamp;
+	__u32 srtt_us;
+	__u32 total_retrans;
+	__u8 fastopen_connect : 1;
 };
 
 struct timer_list {

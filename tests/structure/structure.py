@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "history": ["snapshot", "limit"],
     "simulate": ["snapshot"],
     "view": ["snapshot", "limit", "forecast", "finding", "history", "simulate"],
-    "action": ["limit", "finding", "snapshot"],
+    "action": ["limit", "finding", "snapshot", "kernel", "bpf"],
     "api": ["snapshot", "kernel", "limit", "forecast", "finding", "history", "simulate", "view",
             "action"],
     "daemon": ["snapshot", "kernel", "limit", "forecast", "finding", "history", "simulate", "view",

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "action/ledger_load.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "bpf/ledger.h"
+#include "kernel/bpf_call.h"
+#include "kernel/scan.h"
+
+/* The largest power of two of rows that fits. */
+static uint32_t sets_of(uint64_t bytes, size_t size, uint32_t most)
+{
+	uint32_t sets = 1;
+	while (sets < most && 2 * sets * size <= bytes)
+		sets *= 2;
+	return sets;
+}
+
+struct lp_ledger_sizes lp_ledger_sizes(uint32_t memory_mib)
+{
+	const uint32_t named = (LP_LEDGER_OWNER_MASK + 1) / LP_LEDGER_WAYS;
+	uint64_t bytes = (uint64_t)memory_mib << 20;
+	return (struct lp_ledger_sizes){
+	        .sockets = sets_of(bytes / 2, sizeof(struct lp_ledger_socket_set), 1U << 24),
+	        .owners = sets_of(bytes / 4, sizeof(struct lp_ledger_owner_set), named),
+	        .searches = sets_of(bytes / 8, sizeof(struct lp_ledger_search_set), 1U << 14),
+	        .refusals = sets_of(bytes / 16, sizeof(struct lp_ledger_refused_set), 1U << 14),
+	};
+}
+
+#if HAVE_BPF
+
+/* What bpftool writes is not compiled as strictly as the rest. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include "bpf/ledger.skel.h"
+#pragma GCC diagnostic pop
+
+struct lp_ledger_loaded {
+	struct ledger *programs;
+	struct lp_ledger_piece pieces[LP_LEDGER_PIECES];
+};
+
+void lp_ledger_unload(struct lp_ledger_loaded *loaded)
+{
+	if (!loaded)
+		return;
+	if (loaded->programs)
+		ledger__destroy(loaded->programs);
+	free(loaded);
+}
+
+/* CAP_SYS_ADMIN has in it what the other two give. */
+static int tell_refusal(int error, struct lp_error *err)
+{
+	bool bpf = lp_has_capability(CAP_BPF), perfmon = lp_has_capability(CAP_PERFMON);
+	if (error == -ENOMEM)
+		return lp_fail(err, ENOMEM,
+		               "there is not enough memory for the ledger: a smaller "
+		               "--memory may do");
+	if (lp_has_capability(CAP_SYS_ADMIN) || (bpf && perfmon))
+		return lp_fail(err, EOPNOTSUPP,
+		               "the kernel does not load the ledger's program (%s): Linux 5.15 or "
+		               "later with BTF does, outside containers",
+		               strerror(-error));
+	return lp_fail(err, EPERM, "the ledger needs %s%s%s", bpf ? "" : "CAP_BPF",
+	               bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON");
+}
+
+static void set_sizes(struct ledger *programs, const struct lp_ledger_sizes *sizes)
+{
+	programs->maps.sockets.max_entries = sizes->sockets;
+	programs->maps.owners.max_entries = sizes->owners;
+	programs->maps.searches.max_entries = sizes->searches;
+	programs->maps.refusals.max_entries = sizes->refusals;
+	programs->rodata->sockets_mask = sizes->sockets - 1;
+	programs->rodata->owners_mask = sizes->owners - 1;
+	programs->rodata->searches_mask = sizes->searches - 1;
+	programs->rodata->refusals_mask = sizes->refusals - 1;
+}
+
+static int write_control(const struct ledger *programs)
+{
+	struct lp_ledger_control control = {
+	        .version = LP_LEDGER_VERSION,
+	        .size = sizeof(control),
+	        .since_ms = (uint64_t)lp_clock_wall_ms(),
+	        .since_ns = (uint64_t)lp_clock_ns(),
+	};
+	uint32_t key = 0;
+	union bpf_attr attr;
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)programs->maps.control.map_fd;
+	attr.key = (uintptr_t)&key;
+	attr.value = (uintptr_t)&control;
+	return lp_bpf(BPF_MAP_UPDATE_ELEM, &attr);
+}
+
+static void name_pieces(struct lp_ledger_loaded *loaded)
+{
+	const struct ledger *programs = loaded->programs;
+	const struct lp_ledger_piece pieces[LP_LEDGER_PIECES] = {
+	        {"control", programs->maps.control.map_fd},
+	        {"sockets", programs->maps.sockets.map_fd},
+	        {"owners", programs->maps.owners.map_fd},
+	        {"searches", programs->maps.searches.map_fd},
+	        {"refusals", programs->maps.refusals.map_fd},
+	        {"program", programs->progs.lp_ledger_state.prog_fd},
+	        {"link", programs->links.lp_ledger_state_fd},
+	};
+	memcpy(loaded->pieces, pieces, sizeof(pieces));
+}
+
+int lp_ledger_load(uint32_t memory_mib, struct lp_ledger_loaded **ret, struct lp_error *err)
+{
+	_cleanup_(lp_ledger_unloadp) struct lp_ledger_loaded *loaded = calloc(1, sizeof(*loaded));
+	if (loaded)
+		loaded->programs = ledger__open();
+	if (!loaded || !loaded->programs)
+		return lp_fail(err, ENOMEM, "out of memory");
+	const struct lp_ledger_sizes sizes = lp_ledger_sizes(memory_mib);
+	set_sizes(loaded->programs, &sizes);
+	int r = ledger__load(loaded->programs);
+	if (r == 0)
+		r = write_control(loaded->programs);
+	if (r < 0)
+		return tell_refusal(r, err);
+	*ret = lp_take_ptr(loaded);
+	return 0;
+}
+
+int lp_ledger_attach(struct lp_ledger_loaded *loaded, struct lp_error *err)
+{
+	if (ledger__attach(loaded->programs) < 0)
+		return tell_refusal(lp_errno(), err);
+	name_pieces(loaded);
+	return 0;
+}
+
+const struct lp_ledger_piece *lp_ledger_pieces(const struct lp_ledger_loaded *loaded)
+{
+	return loaded->pieces;
+}
+
+#else
+
+struct lp_ledger_loaded {
+	struct lp_ledger_piece pieces[LP_LEDGER_PIECES];
+};
+
+int lp_ledger_load(uint32_t memory_mib, struct lp_ledger_loaded **ret, struct lp_error *err)
+{
+	(void)memory_mib;
+	*ret = NULL;
+	return lp_fail(err, EOPNOTSUPP, "this lastport was built without programs for the kernel");
+}
+
+int lp_ledger_attach(struct lp_ledger_loaded *loaded, struct lp_error *err)
+{
+	(void)loaded;
+	return lp_fail(err, EOPNOTSUPP, "this lastport was built without programs for the kernel");
+}
+
+const struct lp_ledger_piece *lp_ledger_pieces(const struct lp_ledger_loaded *loaded)
+{
+	return loaded->pieces;
+}
+
+void lp_ledger_unload(struct lp_ledger_loaded *loaded)
+{
+	free(loaded);
+}
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#pragma once
+
+/* What the ledger counts by destination: how long connects looked for a port, and who was refused.
+ */
+
+#include "bpf/ledger_tables.h"
+
+enum { INET = 2, INET6 = 10 };
+
+/* ---- destinations -------------------------------------------------------------------------- */
+
+static __always_inline void fill_destination(struct lp_ledger_destination *to,
+                                             const struct sock *sk)
+{
+	const struct sock_common *common = &sk->__sk_common;
+	__u32 *words = (__u32 *)to->remote;
+	words[0] = common->skc_daddr;
+	words[1] = words[2] = words[3] = 0;
+	to->family = INET;
+	to->port = bpf_ntohs(common->skc_dport);
+	to->netns = common->skc_net.net->ns.inum;
+	if (common->skc_family != INET6)
+		return;
+	const __u32 *six = common->skc_v6_daddr.in6_u.u6_addr32;
+	if (!six[0] && !six[1] && six[2] == bpf_htonl(0xffff)) {
+		words[0] = six[3];
+		return;
+	}
+	words[0] = six[0];
+	words[1] = six[1];
+	words[2] = six[2];
+	words[3] = six[3];
+	to->family = INET6;
+}
+
+static __always_inline bool same_destination(const struct lp_ledger_destination *a,
+                                             const struct lp_ledger_destination *b)
+{
+	return AS_U64(a, 0) == AS_U64(b, 0) && AS_U64(a, 1) == AS_U64(b, 1) &&
+	       AS_U64(a, 2) == AS_U64(b, 2);
+}
+
+static __always_inline __u32 hash_destination(const struct lp_ledger_destination *to)
+{
+	const __u32 *words = (const __u32 *)to;
+	return mix(words[0], mix(words[1], mix(words[2], mix(words[3], mix(words[4], words[5])))));
+}
+
+/* ---- how long the search took -------------------------------------------------------------- */
+
+static __always_inline __u32 bucket_of(__u64 ns)
+{
+	__u64 left = ns >> 10;
+	__u32 bucket = 0;
+	if (left >> 32)
+		return LP_LEDGER_TIMES - 1;
+#define halve(bits)               \
+	if (left >> (bits)) {     \
+		left >>= (bits);  \
+		bucket += (bits); \
+	}
+	halve(16) halve(8) halve(4) halve(2) halve(1);
+	bucket += left != 0;
+	return bucket < LP_LEDGER_TIMES ? bucket : LP_LEDGER_TIMES - 1;
+}
+
+static __always_inline __u64 connects_of(const struct lp_ledger_search *row)
+{
+	__u64 n = row->unmeasured;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < LP_LEDGER_TIMES; i++)
+		n += row->times[i];
+	return n;
+}
+
+static __always_inline bool give_search(struct lp_ledger_search *row,
+                                        const struct lp_ledger_destination *to)
+{
+	__u64 seen = row->seen;
+	if (seen == LP_LEDGER_BUSY ||
+	    __sync_val_compare_and_swap(&row->seen, seen, LP_LEDGER_BUSY) != seen)
+		return false;
+	struct lp_ledger_control *c = controls();
+	if (c && seen)
+		__sync_fetch_and_add(&c->lost_searches, connects_of(row));
+	__builtin_memset((char *)row + sizeof(row->seen), 0, sizeof(*row) - sizeof(row->seen));
+	row->to = *to;
+	return true;
+}
+
+#define try_row(i)                                                      \
+	if (set->ways[i].seen && set->ways[i].seen != LP_LEDGER_BUSY && \
+	    same_destination(&set->ways[i].to, to))                     \
+		return key * LP_LEDGER_WAYS + (i);
+
+/* The row of a destination, made if it is new; LP_LEDGER_NOBODY where all are given away. */
+__noinline __u32 lp_ledger_search_row(const struct lp_ledger_destination *to, __u64 now)
+{
+	if (!to)
+		return LP_LEDGER_NOBODY;
+	__u32 key = (hash_destination(to) >> 12) & searches_mask;
+	struct lp_ledger_search_set *set = bpf_map_lookup_elem(&searches, &key);
+	if (!set)
+		return LP_LEDGER_NOBODY;
+	each_way(try_row);
+	for (int i = 0; i < TRIES; i++) {
+		__u32 way = 0;
+		weigh_way(1) weigh_way(2) weigh_way(3);
+		way &= LP_LEDGER_WAYS - 1;
+		if (give_search(&set->ways[way], to)) {
+			__sync_lock_test_and_set(&set->ways[way].seen, now);
+			return key * LP_LEDGER_WAYS + way;
+		}
+	}
+	return LP_LEDGER_NOBODY;
+}
+
+static __always_inline struct lp_ledger_search *find_search(const struct lp_ledger_destination *to,
+                                                            __u64 now)
+{
+	__u32 row = lp_ledger_search_row(to, now), key = row / LP_LEDGER_WAYS;
+	struct lp_ledger_search_set *set = bpf_map_lookup_elem(&searches, &key);
+	return set ? &set->ways[row % LP_LEDGER_WAYS] : NULL;
+}
+
+static __always_inline void note_recent(struct lp_ledger_search *row, __u32 bucket, __u64 now)
+{
+	__u32 minute = (__u32)(now / MINUTE_NS), slot = minute & 1;
+	if (row->minute[slot] != minute) {
+		row->minute[slot] = minute;
+		__builtin_memset(row->recent[slot], 0, sizeof(row->recent[slot]));
+	}
+	count(row->recent[slot][bucket]);
+}
+
+/* `measured` false: only that there was one. */
+static __always_inline void note_search(const struct lp_ledger_destination *to, bool measured,
+                                        __u64 ns, __u64 now)
+{
+	struct lp_ledger_search *row = find_search(to, now);
+	if (!row) {
+		struct lp_ledger_control *c = controls();
+		if (c)
+			count(c->lost_searches);
+		return;
+	}
+	row->seen = now;
+	if (!measured) {
+		count(row->unmeasured);
+		return;
+	}
+	__u32 bucket = bucket_of(ns);
+	if (bucket >= LP_LEDGER_TIMES)
+		return;
+	__sync_fetch_and_add(&row->total_ns, ns);
+	count(row->times[bucket]);
+	note_recent(row, bucket, now);
+}
+
+/* ---- refused connects ---------------------------------------------------------------------- */
+
+static __always_inline bool give_refused(struct lp_ledger_refused *row,
+                                         const struct lp_ledger_destination *to,
+                                         const struct lp_ledger_process *me, __u64 now)
+{
+	__u64 seen = row->seen;
+	if (seen == LP_LEDGER_BUSY ||
+	    __sync_val_compare_and_swap(&row->seen, seen, LP_LEDGER_BUSY) != seen)
+		return false;
+	struct lp_ledger_control *c = controls();
+	if (c && seen)
+		__sync_fetch_and_add(&c->lost_refused, row->no_port + row->bound_port);
+	__builtin_memset((char *)row + sizeof(row->seen), 0, sizeof(*row) - sizeof(row->seen));
+	row->to = *to;
+	row->process = *me;
+	row->first = now;
+	__sync_lock_test_and_set(&row->seen, now);
+	return true;
+}
+
+#define try_refused(i)                                                                         \
+	if (set->ways[i].seen && set->ways[i].seen != LP_LEDGER_BUSY &&                        \
+	    same_destination(&set->ways[i].to, to) && same_process(&set->ways[i].process, me)) \
+		return key * LP_LEDGER_WAYS + (i);
+
+__noinline __u32 lp_ledger_refused_row(const struct lp_ledger_destination *to,
+                                       const struct lp_ledger_process *me, __u64 now)
+{
+	if (!to || !me)
+		return LP_LEDGER_NOBODY;
+	__u32 key = (mix(hash_destination(to), me->pid) >> 12) & refusals_mask;
+	struct lp_ledger_refused_set *set = bpf_map_lookup_elem(&refusals, &key);
+	if (!set)
+		return LP_LEDGER_NOBODY;
+	each_way(try_refused);
+	for (int i = 0; i < TRIES; i++) {
+		__u32 way = 0;
+		weigh_way(1) weigh_way(2) weigh_way(3);
+		way &= LP_LEDGER_WAYS - 1;
+		if (give_refused(&set->ways[way], to, me, now))
+			return key * LP_LEDGER_WAYS + way;
+	}
+	return LP_LEDGER_NOBODY;
+}
+
+static __always_inline struct lp_ledger_refused *find_refused(
+        const struct lp_ledger_destination *to, const struct lp_ledger_process *me, __u64 now)
+{
+	__u32 row = lp_ledger_refused_row(to, me, now), key = row / LP_LEDGER_WAYS;
+	struct lp_ledger_refused_set *set = bpf_map_lookup_elem(&refusals, &key);
+	return set ? &set->ways[row % LP_LEDGER_WAYS] : NULL;
+}
+
+static __always_inline void note_refused(struct sock *sk, const struct lp_ledger_socket *s)
+{
+	struct lp_ledger_destination to;
+	struct lp_ledger_process me;
+	__u64 now = bpf_ktime_get_ns(), took = now - s->since;
+	__u32 name;
+	fill_destination(&to, sk);
+	note_search(&to, true, took, now);
+	struct lp_ledger_owner *owner = current_owner(sk, now, &me, &name);
+	if (owner)
+		count(owner->refused);
+	struct lp_ledger_refused *row = find_refused(&to, &me, now);
+	if (!row) {
+		struct lp_ledger_control *c = controls();
+		if (c)
+			count(c->lost_refused);
+		return;
+	}
+	row->seen = now;
+	__sync_fetch_and_add(&row->total_ns, took);
+	if (s->port)
+		count(row->bound_port);
+	else
+		count(row->no_port);
+}

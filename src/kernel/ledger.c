@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/ledger.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "kernel/bpf_call.h"
+#include "kernel/ledger_rows.h"
+
+const char *lp_bpffs(void)
+{
+	const char *set = getenv("LASTPORT_BPFFS");
+	return set && *set ? set : "/sys/fs/bpf";
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static void unmap(struct lp_ledger_map *map)
+{
+	if (map->rows)
+		(void)munmap(map->rows, map->bytes);
+}
+
+void lp_ledger_close(struct lp_ledger *ledger)
+{
+	if (!ledger)
+		return;
+	unmap(&ledger->control_map);
+	unmap(&ledger->sockets);
+	unmap(&ledger->owners);
+	unmap(&ledger->searches);
+	unmap(&ledger->refusals);
+	if (ledger->program >= 0)
+		(void)close(ledger->program);
+	free(ledger);
+}
+
+static int tell_closed(int error, struct lp_error *why)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ENOTDIR:
+		return lp_fail(why, ENOENT, "the ledger is off");
+	case -EACCES:
+	case -EPERM:
+		return lp_fail(why, -error,
+		               "the ledger can't be read: this needs root, or "
+		               "CAP_DAC_READ_SEARCH and CAP_BPF");
+	default:
+		return lp_fail(why, -error, "the ledger can't be read: %s", strerror(-error));
+	}
+}
+
+static int open_pinned(const char *bpffs, const char *name)
+{
+	char path[4096];
+	int n = snprintf(path, sizeof(path), "%s/" LP_LEDGER_FOLDER "/" LP_LEDGER_PINNED "/%s",
+	                 bpffs, name);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	return lp_bpf_get(path);
+}
+
+/* Maps a pinned array whose entries are of `size` bytes. -EPROTO: it is another one. */
+static int map_pinned(const char *bpffs, const char *name, size_t size, struct lp_ledger_map *ret)
+{
+	/* not BPF_F_RDONLY: the kernel maps only what may be written, though for reading */
+	_cleanup_(lp_close_fd) int fd = open_pinned(bpffs, name);
+	if (fd < 0)
+		return fd;
+	struct bpf_map_info info;
+	int r = lp_bpf_info(fd, &info, sizeof(info));
+	if (r < 0)
+		return r;
+	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != size || !info.max_entries)
+		return -EPROTO;
+	size_t bytes = size * info.max_entries;
+	void *rows = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (rows == MAP_FAILED)
+		return lp_errno();
+	*ret = (struct lp_ledger_map){.rows = rows, .sets = info.max_entries, .bytes = bytes};
+	return 0;
+}
+
+static int map_all(struct lp_ledger *ledger, const char *bpffs)
+{
+	const struct {
+		const char *name;
+		struct lp_ledger_map *map;
+		size_t size;
+	} maps[] = {
+	        {"sockets", &ledger->sockets, sizeof(struct lp_ledger_socket_set)},
+	        {"owners", &ledger->owners, sizeof(struct lp_ledger_owner_set)},
+	        {"searches", &ledger->searches, sizeof(struct lp_ledger_search_set)},
+	        {"refusals", &ledger->refusals, sizeof(struct lp_ledger_refused_set)},
+	};
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		int r = map_pinned(bpffs, maps[i].name, maps[i].size, maps[i].map);
+		if (r < 0)
+			return r;
+		if (maps[i].map->sets & (maps[i].map->sets - 1))
+			return -EPROTO;
+	}
+	return 0;
+}
+
+/* The control comes first: it tells whether the rest is what this program knows. */
+static int open_control(struct lp_ledger *ledger, const char *bpffs)
+{
+	int r = map_pinned(bpffs, "control", sizeof(struct lp_ledger_control),
+	                   &ledger->control_map);
+	if (r < 0)
+		return r;
+	ledger->control = ledger->control_map.rows;
+	if (ledger->control->version != LP_LEDGER_VERSION ||
+	    ledger->control->size != sizeof(*ledger->control))
+		return -EPROTO;
+	return 0;
+}
+
+static int open_all(struct lp_ledger *ledger, const char *bpffs)
+{
+	int r = open_control(ledger, bpffs);
+	if (r < 0)
+		return r;
+	r = map_all(ledger, bpffs);
+	if (r == 0) {
+		_cleanup_(lp_close_fd) int link = open_pinned(bpffs, "link");
+		ledger->program = open_pinned(bpffs, "program");
+		r = link < 0 ? link : ledger->program < 0 ? ledger->program : 0;
+	}
+	return r == -ENOENT ? -EUCLEAN : r;
+}
+
+int lp_ledger_open(const char *bpffs, struct lp_ledger **ret, struct lp_error *why)
+{
+	_cleanup_(lp_ledger_closep) struct lp_ledger *ledger = calloc(1, sizeof(*ledger));
+	*ret = NULL;
+	if (!ledger)
+		return lp_fail(why, ENOMEM, "out of memory");
+	ledger->program = -1;
+	int r = open_all(ledger, bpffs);
+	if (r == -EPROTO)
+		return lp_fail(why, EPROTO,
+		               "the ledger is of another version of lastport: 'lastport ledger on' "
+		               "begins a new one");
+	if (r == -EUCLEAN)
+		return lp_fail(why, EUCLEAN,
+		               "the ledger was turned on or off by half only: 'lastport ledger on' "
+		               "or 'off' mends it");
+	if (r < 0)
+		return tell_closed(r, why);
+	*ret = lp_take_ptr(ledger);
+	return 0;
+}
+
+/* ---- asking -------------------------------------------------------------------------------- */
+
+bool lp_ledger_find(const struct lp_ledger *ledger, uint64_t cookie, struct lp_ledger_life *ret)
+{
+	if (!cookie || cookie == LP_LEDGER_BUSY)
+		return false;
+	const struct lp_ledger_socket_set *sets = ledger->sockets.rows;
+	const struct lp_ledger_socket_set *set = &sets[cookie & (ledger->sockets.sets - 1)];
+	for (size_t i = 0; i < LP_LEDGER_WAYS; i++) {
+		const struct lp_ledger_socket *row = &set->ways[i];
+		if (LP_LEDGER_LOAD(row->cookie) != cookie)
+			continue;
+		*ret = (struct lp_ledger_life){
+		        .opener = row->opener,
+		        .closer = row->closer,
+		        .flags = row->flags,
+		        .since_ns = (int64_t)row->since,
+		};
+		return LP_LEDGER_LOAD(row->cookie) == cookie; /* else it was given away */
+	}
+	return false;
+}
+
+bool lp_ledger_party(const struct lp_ledger *ledger, uint32_t who, struct lp_ledger_party *ret)
+{
+	uint32_t row = who & LP_LEDGER_OWNER_MASK, set = row / LP_LEDGER_WAYS;
+	if (who == LP_LEDGER_NOBODY || set >= ledger->owners.sets)
+		return false;
+	const struct lp_ledger_owner_set *sets = ledger->owners.rows;
+	const struct lp_ledger_owner *owner = &sets[set].ways[row % LP_LEDGER_WAYS];
+	uint32_t turn = who >> LP_LEDGER_OWNER_BITS, turns = ~0U >> LP_LEDGER_OWNER_BITS;
+	if ((LP_LEDGER_LOAD(owner->turn) & turns) != turn)
+		return false;
+	lp_ledger_copy_party(&owner->process, ret);
+	return LP_LEDGER_LOAD(owner->seen) != LP_LEDGER_BUSY &&
+	       (LP_LEDGER_LOAD(owner->turn) & turns) == turn;
+}
+
+int64_t lp_ledger_since_ms(const struct lp_ledger *ledger)
+{
+	return (int64_t)ledger->control->since_ms;
+}
+
+uint64_t lp_ledger_lost(const struct lp_ledger *ledger)
+{
+	return LP_LEDGER_LOAD(ledger->control->lost_time_wait);
+}
+
+uint64_t lp_ledger_sockets(const struct lp_ledger *ledger)
+{
+	return (uint64_t)ledger->sockets.sets * LP_LEDGER_WAYS;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The whole of the ledger, out of its tables. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "kernel/bpf_call.h"
+#include "kernel/ledger.h"
+#include "kernel/ledger_rows.h"
+
+_Static_assert(LP_SEARCH_TIMES == LP_LEDGER_TIMES, "the model's are the program's");
+
+enum { MINUTE_S = 60 };
+#define NS_PER_S INT64_C(1000000000)
+
+void lp_ledger_copy_party(const struct lp_ledger_process *process, struct lp_ledger_party *ret)
+{
+	*ret = (struct lp_ledger_party){
+	        .netns = process->netns,
+	        .cgroup_id = process->cgroup,
+	        .start_ns = process->start,
+	        .pid = (pid_t)process->pid,
+	};
+	memcpy(ret->command, process->command, sizeof(ret->command));
+	ret->command[sizeof(ret->command) - 1] = '\0';
+	lp_utf8_clean(ret->command);
+}
+
+static bool in_use(uint64_t seen)
+{
+	return seen != 0 && seen != LP_LEDGER_BUSY;
+}
+
+static struct lp_address address_of(const struct lp_ledger_destination *to)
+{
+	return lp_address_make(to->family, to->remote, 0);
+}
+
+/* CLOCK_MONOTONIC as the kernel's programs read it, in ms since the epoch. */
+static int64_t wall_ms(uint64_t ns)
+{
+	return lp_clock_wall_ms() - (lp_clock_ns() - (int64_t)ns) / 1000000;
+}
+
+/* ---- owners -------------------------------------------------------------------------------- */
+
+static bool same_party(const struct lp_ledger_party *a, const struct lp_ledger_party *b)
+{
+	return a->pid == b->pid && a->start_ns == b->start_ns && a->netns == b->netns &&
+	       a->cgroup_id == b->cgroup_id;
+}
+
+static int add_actor(struct lp_ledger_facts *facts, size_t *room,
+                     const struct lp_ledger_owner *owner)
+{
+	if (!lp_array_grow(&facts->actors, room, facts->n_actors, sizeof(*facts->actors)))
+		return -ENOMEM;
+	struct lp_ledger_actor *actor = &facts->actors[facts->n_actors++];
+	lp_ledger_copy_party(&owner->process, &actor->party);
+	actor->opened = owner->opened;
+	actor->closed_first = owner->closed_first;
+	actor->refused = owner->refused;
+	facts->opened += owner->opened;
+	facts->closed_first += owner->closed_first;
+	facts->refused += owner->refused;
+	return 0;
+}
+
+static int compare_actors(const void *a, const void *b)
+{
+	const struct lp_ledger_actor *x = a, *y = b;
+	uint64_t of_x = x->opened + x->closed_first, of_y = y->opened + y->closed_first;
+	if (of_x != of_y)
+		return of_x > of_y ? -1 : 1;
+	return x->party.pid - y->party.pid;
+}
+
+/* Two processors may both have made a row for a process that was new: next to each other, since
+ * their sets are the same. */
+static void merge_actors(struct lp_ledger_facts *facts, size_t from)
+{
+	for (size_t i = from; i + 1 < facts->n_actors; i++) {
+		for (size_t k = i + 1; k < facts->n_actors;) {
+			struct lp_ledger_actor *one = &facts->actors[i], *two = &facts->actors[k];
+			if (!same_party(&one->party, &two->party)) {
+				k++;
+				continue;
+			}
+			one->opened += two->opened;
+			one->closed_first += two->closed_first;
+			one->refused += two->refused;
+			*two = facts->actors[--facts->n_actors];
+		}
+	}
+}
+
+static int read_actors(const struct lp_ledger *ledger, struct lp_ledger_facts *facts)
+{
+	const struct lp_ledger_owner_set *sets = ledger->owners.rows;
+	const struct lp_ledger_control *control = ledger->control;
+	size_t room = 0;
+	facts->opened = control->gone_opened;
+	facts->closed_first = control->gone_closed_first;
+	facts->refused = control->gone_refused;
+	for (uint32_t i = 0; i < ledger->owners.sets; i++) {
+		size_t from = facts->n_actors;
+		for (size_t way = 0; way < LP_LEDGER_WAYS; way++) {
+			if (!in_use(LP_LEDGER_LOAD(sets[i].ways[way].seen)))
+				continue;
+			int r = add_actor(facts, &room, &sets[i].ways[way]);
+			if (r < 0)
+				return r;
+		}
+		merge_actors(facts, from);
+	}
+	if (facts->n_actors)
+		qsort(facts->actors, facts->n_actors, sizeof(*facts->actors), compare_actors);
+	return 0;
+}
+
+/* ---- refused connects ---------------------------------------------------------------------- */
+
+static int add_refusal(struct lp_ledger_facts *facts, size_t *room,
+                       const struct lp_ledger_refused *row, enum lp_refusal why, uint64_t refused)
+{
+	if (!refused)
+		return 0;
+	if (!lp_array_grow(&facts->refusals, room, facts->n_refusals, sizeof(*facts->refusals)))
+		return -ENOMEM;
+	struct lp_ledger_refusal *refusal = &facts->refusals[facts->n_refusals++];
+	*refusal = (struct lp_ledger_refusal){
+	        .remote = address_of(&row->to),
+	        .port = row->to.port,
+	        .why = why,
+	        .refused = refused,
+	        .first_ms = wall_ms(row->first),
+	        .last_ms = wall_ms(row->seen),
+	};
+	lp_ledger_copy_party(&row->process, &refusal->party);
+	return 0;
+}
+
+static int compare_refusals(const void *a, const void *b)
+{
+	const struct lp_ledger_refusal *x = a, *y = b;
+	if (x->refused != y->refused)
+		return x->refused > y->refused ? -1 : 1;
+	return x->party.pid - y->party.pid;
+}
+
+static int read_refusals(const struct lp_ledger *ledger, struct lp_ledger_facts *facts,
+                         uint64_t *used)
+{
+	const struct lp_ledger_refused_set *sets = ledger->refusals.rows;
+	size_t room = 0;
+	int r = 0;
+	for (uint32_t i = 0; i < ledger->refusals.sets * LP_LEDGER_WAYS && r == 0; i++) {
+		const struct lp_ledger_refused *row =
+		        &sets[i / LP_LEDGER_WAYS].ways[i % LP_LEDGER_WAYS];
+		if (!in_use(LP_LEDGER_LOAD(row->seen)))
+			continue;
+		(*used)++;
+		r = add_refusal(facts, &room, row, LP_REFUSAL_NO_PORT, row->no_port);
+		if (r == 0)
+			r = add_refusal(facts, &room, row, LP_REFUSAL_BOUND_PORT, row->bound_port);
+	}
+	if (facts->n_refusals)
+		qsort(facts->refusals, facts->n_refusals, sizeof(*facts->refusals),
+		      compare_refusals);
+	return r;
+}
+
+/* ---- the search ---------------------------------------------------------------------------- */
+
+static void copy_recent(const struct lp_ledger_search *row, struct lp_ledger_search_times *ret)
+{
+	uint64_t minute = (uint64_t)(lp_clock_ns() / NS_PER_S / MINUTE_S);
+	for (size_t slot = 0; slot < 2; slot++)
+		if (row->minute[slot] + 1 >= minute)
+			for (size_t i = 0; i < LP_SEARCH_TIMES; i++)
+				ret->recent[i] += row->recent[slot][i];
+}
+
+static int add_search(struct lp_ledger_facts *facts, size_t *room,
+                      const struct lp_ledger_search *row)
+{
+	if (!lp_array_grow(&facts->searches, room, facts->n_searches, sizeof(*facts->searches)))
+		return -ENOMEM;
+	struct lp_ledger_search_times *search = &facts->searches[facts->n_searches++];
+	*search = (struct lp_ledger_search_times){
+	        .netns = row->to.netns,
+	        .remote = address_of(&row->to),
+	        .port = row->to.port,
+	        .total_ns = row->total_ns,
+	        .unmeasured = row->unmeasured,
+	};
+	for (size_t i = 0; i < LP_SEARCH_TIMES; i++)
+		search->times[i] = row->times[i];
+	copy_recent(row, search);
+	return 0;
+}
+
+static int compare_searches(const void *a, const void *b)
+{
+	const struct lp_ledger_search_times *x = a, *y = b;
+	uint64_t of_x = lp_search_count(x->times), of_y = lp_search_count(y->times);
+	if (of_x != of_y)
+		return of_x > of_y ? -1 : 1;
+	return memcmp(&x->remote, &y->remote, sizeof(x->remote));
+}
+
+static int read_searches(const struct lp_ledger *ledger, struct lp_ledger_facts *facts)
+{
+	const struct lp_ledger_search_set *sets = ledger->searches.rows;
+	size_t room = 0;
+	int r = 0;
+	for (uint32_t i = 0; i < ledger->searches.sets * LP_LEDGER_WAYS && r == 0; i++) {
+		const struct lp_ledger_search *row =
+		        &sets[i / LP_LEDGER_WAYS].ways[i % LP_LEDGER_WAYS];
+		if (in_use(LP_LEDGER_LOAD(row->seen)))
+			r = add_search(facts, &room, row);
+	}
+	if (facts->n_searches)
+		qsort(facts->searches, facts->n_searches, sizeof(*facts->searches),
+		      compare_searches);
+	return r;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static uint64_t sockets_used(const struct lp_ledger *ledger)
+{
+	const struct lp_ledger_socket_set *sets = ledger->sockets.rows;
+	uint64_t used = 0;
+	for (uint32_t i = 0; i < ledger->sockets.sets; i++)
+		for (size_t way = 0; way < LP_LEDGER_WAYS; way++)
+			used += sets[i].ways[way].cookie != 0;
+	return used;
+}
+
+static struct lp_ledger_table table(const char *name, uint64_t used,
+                                    const struct lp_ledger_map *map, uint64_t lost)
+{
+	return (struct lp_ledger_table){.name = name,
+	                                .used = used,
+	                                .size = (uint64_t)map->sets * LP_LEDGER_WAYS,
+	                                .lost = lost};
+}
+
+/* Events that came while another one was being noted on the same processor (Linux 5.12). */
+static struct lp_figure read_missed(const struct lp_ledger *ledger)
+{
+	struct bpf_prog_info info;
+	if (lp_bpf_info(ledger->program, &info, sizeof(info)) < 0)
+		return (struct lp_figure){0};
+	return lp_figure(info.recursion_misses);
+}
+
+int lp_ledger_read(const struct lp_ledger *ledger, struct lp_ledger_facts **ret)
+{
+	_cleanup_(lp_ledger_facts_freep) struct lp_ledger_facts *facts = calloc(1, sizeof(*facts));
+	const struct lp_ledger_control *control = ledger->control;
+	uint64_t refusals = 0;
+	if (!facts)
+		return -ENOMEM;
+	int r = read_actors(ledger, facts);
+	if (r == 0)
+		r = read_refusals(ledger, facts, &refusals);
+	if (r == 0)
+		r = read_searches(ledger, facts);
+	if (r < 0)
+		return r;
+	facts->since_ms = (int64_t)control->since_ms;
+	facts->lost_open = control->lost_open;
+	facts->lost_time_wait = control->lost_time_wait;
+	facts->unowned = control->unowned;
+	facts->missed = read_missed(ledger);
+	facts->tables[0] = table("sockets", sockets_used(ledger), &ledger->sockets,
+	                         control->lost_open + control->lost_time_wait + control->busy);
+	facts->tables[1] = table("owners", facts->n_actors, &ledger->owners, control->lost_owners);
+	facts->tables[2] =
+	        table("searches", facts->n_searches, &ledger->searches, control->lost_searches);
+	facts->tables[3] = table("refusals", refusals, &ledger->refusals, control->lost_refused);
+	*ret = lp_take_ptr(facts);
+	return 0;
+}
