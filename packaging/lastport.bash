@@ -27,7 +27,8 @@ _lastport_values()
 	--expect | -e)
 		compgen -f -- "$2"
 		;;
-	--interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate | --memory | -m) ;;
+	--for | --interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate) ;;
+	--memory | -m) ;;
 	*)
 		return 1
 		;;
@@ -42,6 +43,9 @@ _lastport_options()
 		;;
 	check)
 		printf '%s\n' --warn --critical --kind --netns --to --need --rate
+		;;
+	trace)
+		printf '%s\n' --each --for --interval --netns --json --colour --color
 		;;
 	prove)
 		printf '%s\n' --list --json --markdown --expect --provoke --for --colour --color \
@@ -72,7 +76,7 @@ _lastport()
 	elif [[ $word == -* ]]; then
 		words=$(_lastport_options "$command")
 	elif [[ $COMP_CWORD -eq 1 || ($COMP_CWORD -eq 2 && $command == help) ]]; then
-		words='status check prove ledger help version'
+		words='status check trace prove ledger help version'
 	elif [[ $command == ledger ]]; then
 		words='on off show'
 	elif [[ $command == prove ]]; then

@@ -156,6 +156,31 @@ struct lastport_text_options {
 LASTPORT_API int lastport_write_text(const struct lastport_report *report,
                                      const struct lastport_text_options *options, FILE *out);
 
+struct lastport_trace_options {
+	size_t size;
+	const char *netns;    /* as in struct lastport_look_options */
+	uint32_t interval_ms; /* how often counts are told; 0: each second */
+	uint32_t for_ms;      /* ends by itself after so long; 0: never */
+	int stop;             /* a descriptor: ends once it can be read; -1: none */
+	bool each;            /* single events, where there are such, not counts of an interval */
+	bool json;            /* lines of JSON; else for people … */
+	bool colour;
+	bool unicode; /* … UTF-8; else plain ASCII */
+};
+#define LASTPORT_TRACE_OPTIONS_INIT                                        \
+	{                                                                  \
+		.size = sizeof(struct lastport_trace_options), .stop = -1, \
+	}
+
+/*
+ * Writes what the kernel refuses and cuts short, as it happens, a line each, until told to end;
+ * then what it was in all. What can't be traced is said in the first lines, and the rest goes on.
+ * Looks from a thread of its own. 0; else as lastport_look(), or a negative errno of writing, with
+ * an empty message.
+ */
+LASTPORT_API int lastport_trace(const struct lastport_trace_options *options, FILE *out,
+                                char *message, size_t message_size);
+
 /*
  * The ledger: programs in the kernel that remember who opened and who closed each connection, and
  * count the connects that were refused for want of a port. It is pinned and outlives the caller.

@@ -11,6 +11,7 @@
 #include "api/gaps.h"
 #include "api/growth.h"
 #include "api/owners.h"
+#include "api/programs.h"
 #include "api/report.h"
 #include "api/take.h"
 #include "base/cleanup.h"
@@ -101,9 +102,12 @@ static int look_once(const struct lp_kernel *kernel, const struct lp_look_option
 	if (r < 0)
 		return r;
 	lp_gaps_select(report->view.snapshot, options->netns, only);
+	lp_log_select(report->view.snapshot, options->netns, only);
 	r = lp_limits_collect(report->view.snapshot, only, &report->view.limits);
 	if (r == 0)
 		r = lp_report_owners(kernel, &notes, &report->view);
+	if (r == 0)
+		r = lp_report_programs(kernel, &report->view);
 	if (r == 0)
 		r = forecast_all(&report->view);
 	if (r == 0)
@@ -120,7 +124,9 @@ static int look_twice(const struct lp_kernel *kernel, const struct lp_look_optio
 {
 	_cleanup_(report_freep) struct lastport_report *first = NULL;
 	_cleanup_(report_freep) struct lastport_report *second = NULL;
-	int r = look_once(kernel, options, only, &first, err);
+	struct lp_look_options without_log = *options;
+	without_log.log = false;
+	int r = look_once(kernel, &without_log, only, &first, err);
 	if (r < 0)
 		return r;
 	int64_t begin = lp_clock_ns();
@@ -187,8 +193,8 @@ static int look(const struct lastport_look_options *given, struct lastport_repor
 	int r = lp_kernel_open(&kernel, err);
 	if (r < 0)
 		return r;
-	struct lp_look_options look_options = {.netns = options.netns,
-	                                       .conntrack = conntrack_for(only)};
+	struct lp_look_options look_options = {
+	        .netns = options.netns, .conntrack = conntrack_for(only), .log = true};
 	r = choose_reader(options.reader, &look_options.reader, err);
 	if (r < 0)
 		return r;

@@ -23,21 +23,33 @@ static bool concerns_kind(const struct lp_gap *gap, const struct lp_limit_kind *
 		return kind == &lp_file_descriptors;
 	if (!strcmp(gap->what, "bind-ports"))
 		return kind == &lp_bind_ports;
+	if (!strcmp(gap->what, "counters"))
+		return kind == &lp_accept_queue || kind == &lp_syn_queue;
 	return !is_among(gap->what, kind->of_machine ? of_netns : of_machine);
+}
+
+static bool is_all(const char *netns)
+{
+	return !netns || !strcmp(netns, "all");
+}
+
+static bool is_seen(const struct lp_snapshot *snapshot, uint64_t inode)
+{
+	for (size_t i = 0; i < snapshot->n_netns; i++)
+		if (snapshot->netns[i].inode == inode)
+			return true;
+	return false;
 }
 
 /* One namespace that was asked for by name is there, or the look had failed. */
 static bool concerns_netns(const struct lp_gap *gap, const struct lp_snapshot *snapshot,
                            const char *netns)
 {
-	if (!netns || !strcmp(netns, "all"))
+	if (is_all(netns))
 		return true;
 	if (!gap->netns)
 		return strcmp(gap->what, "namespaces") != 0;
-	for (size_t i = 0; i < snapshot->n_netns; i++)
-		if (snapshot->netns[i].inode == gap->netns)
-			return true;
-	return false;
+	return is_seen(snapshot, gap->netns);
 }
 
 void lp_gaps_select(struct lp_snapshot *snapshot, const char *netns,
@@ -52,4 +64,19 @@ void lp_gaps_select(struct lp_snapshot *snapshot, const char *netns,
 			free(gap->why);
 	}
 	snapshot->n_gaps = kept;
+}
+
+void lp_log_select(struct lp_snapshot *snapshot, const char *netns,
+                   const struct lp_limit_kind *only)
+{
+	struct lp_log *log = &snapshot->log;
+	size_t kept = 0;
+	for (size_t i = 0; i < log->n; i++) {
+		const struct lp_log_entry *entry = &log->entries[i];
+		bool of_kind = !only || !strcmp(lp_log_kinds[entry->what].limit, only->name);
+		bool of_netns = is_all(netns) || !entry->netns || is_seen(snapshot, entry->netns);
+		if (of_kind && of_netns)
+			log->entries[kept++] = *entry;
+	}
+	log->n = kept;
 }

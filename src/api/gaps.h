@@ -9,3 +9,10 @@
  */
 void lp_gaps_select(struct lp_snapshot *snapshot, const char *netns,
                     const struct lp_limit_kind *only);
+
+/*
+ * The same for lines of the kernel log: of other kinds, and those that name a namespace which was
+ * not asked for. A line that names none stays.
+ */
+void lp_log_select(struct lp_snapshot *snapshot, const char *netns,
+                   const struct lp_limit_kind *only);

@@ -23,6 +23,7 @@ struct command {
 int status_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int prove_main(int argc, char **argv);
+int trace_main(int argc, char **argv);
 int ledger_main(int argc, char **argv);
 int help_main(int argc, char **argv);
 int version_main(int argc, char **argv);

@@ -6,6 +6,7 @@
  * where each could have had a range of its own.
  */
 
+#include "finding/blame.h"
 #include "finding/rules.h"
 #include "limit/kinds.h"
 
@@ -61,11 +62,29 @@ static void tell(const struct lp_judging *judging, const struct lp_subject *subj
 	lp_finding_evidence(finding, "bind() fails with EADDRINUSE when none is left.");
 }
 
+/* Who has most of the connections that look bound, on that address. */
+static struct lp_blame blame(const struct lp_judging *judging, const struct lp_subject *subject)
+{
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	const struct lp_pool *most = NULL;
+	for (size_t i = 0; i < netns->n_pools; i++) {
+		const struct lp_pool *pool = &netns->pools[i];
+		if (pool->key.side == LP_OPENED &&
+		    lp_address_equal(&pool->key.local, &subject->limit->bind->address) &&
+		    (!most || pool->late_ports > most->late_ports))
+			most = pool;
+	}
+	return most ? lp_blame_of_pool(judging, most) : (struct lp_blame){0};
+}
+
 static void advise(const struct lp_judging *judging, const struct lp_subject *subject,
                    struct lp_finding *finding)
 {
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	const struct lp_advice *advice = blame(judging, subject).advice;
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Bind to the address without a port");
+	if (advice)
+		lp_remedy_advice(remedy, advice, advice->no_port);
 	lp_remedy_step(remedy, "Have the program set IP_BIND_ADDRESS_NO_PORT before bind(): then "
 	                       "connect() chooses the port, for each destination anew.");
 	lp_remedy_change(remedy, "ports in use by bind()", (double)subject->limit->used, 0);

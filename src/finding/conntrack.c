@@ -7,14 +7,17 @@
 
 #include <stdio.h>
 
+#include "finding/blame.h"
 #include "finding/rules.h"
 #include "limit/kinds.h"
 
 enum { ENTRY_SIZE = 320 }; /* bytes of slab, and the buckets for it */
 
-/* Entries whose connection is over, if the namespace tracks its own: by its sockets' TIME_WAIT. */
+/* Entries whose connection is over: counted, or as its sockets' TIME_WAITs tell if it has them. */
 static uint64_t over(const struct lp_netns *netns)
 {
+	if (netns->conntrack)
+		return netns->conntrack->states[LP_CT_TIME_WAIT];
 	if (!netns->time_wait.known || !netns->conntrack_time_wait_s.known)
 		return 0;
 	uint64_t n = netns->time_wait.n * netns->conntrack_time_wait_s.n / LP_TIME_WAIT_S;
@@ -23,25 +26,33 @@ static uint64_t over(const struct lp_netns *netns)
 
 /* ---- full and near -------------------------------------------------------------------------- */
 
+/* Packets lost between two looks because the table was full, and not for another reason. */
+static uint64_t dropped_now(const struct lp_netns *netns)
+{
+	const struct lp_conntrack_counters *growth = &netns->conntrack_growth;
+	uint64_t clashes = growth->insert_failed.known ? growth->insert_failed.n : 0;
+	return growth->drop.known && growth->drop.n > clashes ? growth->drop.n - clashes : 0;
+}
+
 /* It never stays at the very end: an entry goes, and the next packet takes its place. */
-static bool is_full(const struct lp_limit *limit)
+static bool is_full(const struct lp_judging *judging, const struct lp_subject *subject)
 {
 	enum { AS_GOOD_AS = 9950 };
-	return limit->pressure >= AS_GOOD_AS;
+	const struct lp_limit *limit = subject->limit;
+	return limit->pressure >= AS_GOOD_AS || (limit->pressure >= LP_NEARLY_FULL &&
+	                                         dropped_now(lp_subject_netns(judging, subject)));
 }
 
 static enum lp_severity test_full(const struct lp_judging *judging,
                                   const struct lp_subject *subject)
 {
-	(void)judging;
-	return is_full(subject->limit) ? LP_CRITICAL : LP_FINE;
+	return is_full(judging, subject) ? LP_CRITICAL : LP_FINE;
 }
 
 static enum lp_severity test_near(const struct lp_judging *judging,
                                   const struct lp_subject *subject)
 {
-	(void)judging;
-	bool near = subject->limit->pressure >= LP_NEAR && !is_full(subject->limit);
+	bool near = subject->limit->pressure >= LP_NEAR && !is_full(judging, subject);
 	return near ? LP_WARNING : LP_FINE;
 }
 
@@ -104,9 +115,10 @@ static const char *where(const struct lp_netns *netns)
 	return netns->initial ? "" : " (in the machine's first namespace)";
 }
 
-static void advise_more(const struct lp_netns *netns, const struct lp_limit *limit,
-                        struct lp_finding *finding)
+static void advise_more(const struct lp_judging *judging, const struct lp_netns *netns,
+                        const struct lp_limit *limit, struct lp_finding *finding)
 {
+	const struct lp_advice *kube = lp_advice_find("kube-proxy");
 	uint64_t then = limit->capacity * 2;
 	char bytes[LP_FIGURE_TEXT];
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Allow more entries");
@@ -117,6 +129,8 @@ static void advise_more(const struct lp_netns *netns, const struct lp_limit *lim
 		               "sysctl -w net.netfilter.nf_conntrack_buckets=%llu%s, or "
 		               "each lookup gets slower",
 		               (unsigned long long)then / 2, where(netns));
+	if (kube && lp_machine_runs(judging, kube))
+		lp_remedy_advice(remedy, kube, kube->conntrack);
 	lp_remedy_change(remedy, "entries", (double)limit->capacity, (double)then);
 	lp_remedy_risk(remedy, LP_RISK_LOW, "So many take up to %s of kernel memory.",
 	               lp_text_bytes(then * ENTRY_SIZE, bytes));
@@ -157,7 +171,7 @@ static void advise(const struct lp_judging *judging, const struct lp_subject *su
                    struct lp_finding *finding)
 {
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
-	advise_more(netns, subject->limit, finding);
+	advise_more(judging, netns, subject->limit, finding);
 	advise_shorter(netns, subject->limit, finding);
 	advise_no_track(subject->limit, finding);
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "finding/blame.h"
 #include "finding/rules.h"
 #include "limit/kinds.h"
 
@@ -41,17 +42,35 @@ static void tell_near(const struct lp_judging *judging, const struct lp_subject 
 	lp_finding_evidence(finding, "%s left.", TEXT_COUNT(limit->headroom));
 }
 
+static void advise_process(const struct lp_judging *judging, const struct lp_process *process,
+                           uint64_t then, struct lp_remedy *remedy)
+{
+	const struct lp_program *program =
+	        lp_snapshot_program(judging->facts->snapshot, process->pid);
+	const struct lp_advice *advice = lp_blame_of_process(judging, process).advice;
+	if (program && *program->unit)
+		lp_remedy_step(remedy,
+		               "systemctl edit %s: [Service] LimitNOFILE=%llu, then "
+		               "restart it.",
+		               program->unit, (unsigned long long)then);
+	else
+		lp_remedy_step(remedy,
+		               "Where it is started: ulimit -n %llu, or LimitNOFILE=%llu of "
+		               "its unit.",
+		               (unsigned long long)then, (unsigned long long)then);
+	if (advice)
+		lp_remedy_advice(remedy, advice, advice->descriptors);
+}
+
 static void advise_near(const struct lp_judging *judging, const struct lp_subject *subject,
                         struct lp_finding *finding)
 {
 	enum { SELECT_MOST = 1024, ENOUGH = 65536 };
-	(void)judging;
 	const struct lp_limit *limit = subject->limit;
 	uint64_t then = limit->capacity * 2 > ENOUGH ? limit->capacity * 2 : ENOUGH;
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Allow more descriptors");
 	if (limit->process) {
-		lp_remedy_step(remedy, "In its unit: LimitNOFILE=%llu, then restart it.",
-		               (unsigned long long)then);
+		advise_process(judging, limit->process, then, remedy);
 		lp_remedy_step(remedy, "Until then: prlimit --pid %d --nofile=%llu:%llu",
 		               limit->process->pid, (unsigned long long)then,
 		               (unsigned long long)then);
@@ -106,9 +125,13 @@ static const struct lp_pool *worst(const struct lp_netns *netns)
 	return most;
 }
 
-static void tell_worst(const struct lp_pool *pool, struct lp_finding *finding)
+static void tell_worst(const struct lp_judging *judging, const struct lp_pool *pool,
+                       struct lp_finding *finding)
 {
+	const struct lp_blame blame = lp_blame_of_pool(judging, pool);
 	char remote[LP_ADDRESS_TEXT];
+	if (*blame.who)
+		lp_finding_evidence(finding, "%s has most of the connections there.", blame.who);
 	if (pool->key.side == LP_OPENED)
 		lp_finding_evidence(
 		        finding, "%s of them were opened to %s.",
@@ -132,7 +155,7 @@ static void tell_leak(const struct lp_judging *judging, const struct lp_subject 
 	lp_finding_evidence(finding, "There are %s established ones beside them.",
 	                    TEXT_COUNT(netns->states[LP_ESTABLISHED]));
 	if (pool)
-		tell_worst(pool, finding);
+		tell_worst(judging, pool, finding);
 }
 
 static void advise_leak(const struct lp_judging *judging, const struct lp_subject *subject,

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "finding/blame.h"
 #include "finding/rules.h"
 #include "limit/kinds.h"
 
@@ -77,7 +78,12 @@ static void advise_queue(const struct lp_judging *judging, const struct lp_subje
 	lp_remedy_risk(remedy, LP_RISK_NONE, "None.");
 	lp_remedy_relief(remedy, 1, 0);
 
+	const struct lp_advice *advice =
+	        lp_blame_of_listener(judging, subject->netns, subject->limit->listener->port)
+	                .advice;
 	remedy = lp_remedy_add(finding, "Let more connections wait");
+	if (advice)
+		lp_remedy_advice(remedy, advice, advice->backlog);
 	lp_remedy_step(remedy, "Have the service call listen() with a backlog of %llu.",
 	               (unsigned long long)then);
 	if (netns->somaxconn.known && netns->somaxconn.n < then)

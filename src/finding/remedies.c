@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "finding/blame.h"
 #include "limit/kinds.h"
 
 /* What a remedy works on: a pool as it is now. */
@@ -26,12 +27,19 @@ static void tell_relief(struct lp_remedy *remedy, const struct lp_outlook *now,
 void lp_remedy_reuse_steps(const struct lp_judging *judging, const struct lp_subject *subject,
                            struct lp_remedy *remedy, unsigned requests)
 {
-	(void)judging;
-	(void)subject;
-	lp_remedy_step(remedy,
-	               "Have the program that connects keep a pool of open connections, and send "
-	               "many requests over each: the figures are for %u.",
-	               requests);
+	const struct lp_pool *pool =
+	        subject->limit->kind == &lp_local_ports ? subject->limit->pool : NULL;
+	const struct lp_advice *client = pool ? lp_blame_of_pool(judging, pool).advice : NULL;
+	const struct lp_advice *service = pool ? lp_advice_for_port(pool->key.port) : NULL;
+	for (size_t i = 0; client && i < LP_ADVICE_STEPS && client->reuse[i]; i++)
+		lp_remedy_advice(remedy, client, client->reuse[i]);
+	for (size_t i = 0; service && i < LP_ADVICE_STEPS && service->reuse[i]; i++)
+		lp_remedy_step(remedy, "%s", service->reuse[i]);
+	if (remedy && !remedy->steps.n)
+		lp_remedy_step(remedy, "Have the program that connects keep a pool of open "
+		                       "connections, and send many requests over each.");
+	lp_remedy_step(remedy, "The figures are for %u requests on each connection.", requests);
+	lp_remedy_documented(remedy, client && client->reuse[0] ? client : service);
 	lp_remedy_risk(remedy, LP_RISK_NONE,
 	               "The other end must keep idle connections open for long enough.");
 }
@@ -84,6 +92,9 @@ void lp_remedy_more_sources(const struct lp_judging *judging, const struct lp_su
 	struct lp_outlook then = lp_outlook_spread(now, 2);
 	struct lp_remedy *remedy =
 	        lp_remedy_add(finding, "Connect from a second address, or to a second one");
+	const struct lp_advice *client = lp_blame_of_pool(judging, pool).advice;
+	if (client)
+		lp_remedy_advice(remedy, client, client->sources);
 	lp_remedy_step(remedy,
 	               "Add a local address and share the connections out between both; or have "
 	               "%s listen at a second address or port. Each pair has ports of its own.",

@@ -6,6 +6,7 @@
  * of a pool, and where no single pool stands out, of the limit that all of them press.
  */
 
+#include "finding/blame.h"
 #include "finding/remedies.h"
 #include "finding/rules.h"
 #include "limit/kinds.h"
@@ -50,13 +51,19 @@ static enum lp_severity test(const struct lp_judging *judging, const struct lp_s
 	return pressed ? LP_WARNING : LP_FINE;
 }
 
-static void tell_pool(const struct lp_subject *subject, struct lp_finding *finding)
+static void tell_pool(const struct lp_judging *judging, const struct lp_subject *subject,
+                      struct lp_finding *finding)
 {
+	const struct lp_blame blame = lp_blame_of_pool(judging, subject->limit->pool);
 	const struct lp_pool *pool = subject->limit->pool;
 	char remote[LP_ADDRESS_TEXT];
 	const struct lp_real *rate = &subject->forecast->rate;
 	lp_address_port_text(&pool->key.remote, pool->key.port, remote);
-	if (rate->known)
+	if (rate->known && *blame.who)
+		lp_finding_summary(finding,
+		                   "%s opens %s connections a second to %s, and closes them.",
+		                   blame.who, TEXT_REAL(rate->n), remote);
+	else if (rate->known)
 		lp_finding_summary(finding,
 		                   "%s connections a second are opened to %s, used and closed.",
 		                   TEXT_REAL(rate->n), remote);
@@ -80,7 +87,7 @@ static void tell(const struct lp_judging *judging, const struct lp_subject *subj
 {
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
 	if (subject->limit->kind == &lp_local_ports) {
-		tell_pool(subject, finding);
+		tell_pool(judging, subject, finding);
 		return;
 	}
 	lp_finding_summary(finding,

@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "finding/blame.h"
 #include "finding/rules.h"
 #include "limit/kinds.h"
 
@@ -183,7 +184,11 @@ static void advise_server(const struct lp_judging *judging, const struct lp_subj
 	enum { REQUESTS = 100 };
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
 	double theirs = (double)accepted(netns), used = (double)subject->limit->used;
+	const struct lp_pool *pool = busiest(netns);
+	const struct lp_advice *advice = pool ? lp_blame_of_pool(judging, pool).advice : NULL;
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Keep clients' connections open");
+	if (advice)
+		lp_remedy_advice(remedy, advice, advice->serve);
 	lp_remedy_step(remedy,
 	               "Have the service answer many requests over each connection, and wait "
 	               "longer before it closes idle ones: the figures are for %d requests.",

@@ -14,7 +14,7 @@ struct lp_kernel {
 	int proc;      /* open /proc */
 	int sys;       /* open /sys, or -1 */
 	int run_netns; /* open /run/netns, or -1 where there is none */
-	int root;      /* open /, below which configuration is, or -1 */
+	int root;      /* open /, below which configuration and the kernel log are, or -1 */
 };
 #define LP_KERNEL_NONE ((struct lp_kernel){.proc = -1, .sys = -1, .run_netns = -1, .root = -1})
 
@@ -150,6 +150,7 @@ enum lp_read_conntrack {
 struct lp_look_options {
 	const char *netns; /* name, inode in decimal, "host", "self"; NULL or "all" for every one */
 	enum lp_read reader;
+	bool log;                     /* read the kernel log too, in the calling thread meanwhile */
 	struct lp_owner_notes *notes; /* gets what lp_owners_find() needs; NULL: not asked */
 	enum lp_read_conntrack conntrack;
 };

@@ -19,6 +19,7 @@
 #include "kernel/bpf_sockets.h"
 #include "kernel/conntrack.h"
 #include "kernel/kernel.h"
+#include "kernel/kmsg.h"
 #include "kernel/netstat.h"
 #include "kernel/owners.h"
 #include "kernel/sysctl_conf.h"
@@ -448,6 +449,9 @@ static int look_in_thread(struct look *look)
 	if (error)
 		return lp_fail(look->err, error, "no thread to look around in: %s",
 		               strerror(error));
+	/* a record of the log costs a third of a microsecond, and the caller's thread has time */
+	if (look->options->log)
+		lp_kmsg_read(look->kernel, &look->snapshot->log);
 	(void)pthread_join(thread, NULL);
 	return look->result;
 }

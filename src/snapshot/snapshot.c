@@ -68,9 +68,18 @@ void lp_snapshot_free(struct lp_snapshot *snapshot)
 	free(snapshot->netns);
 	free(snapshot->processes);
 	lp_settings_done(&snapshot->settings);
+	free(snapshot->programs);
 	free(snapshot->gaps);
 	lp_owners_free(snapshot->owners, snapshot->n_owners);
 	free(snapshot);
+}
+
+const struct lp_program *lp_snapshot_program(const struct lp_snapshot *snapshot, pid_t pid)
+{
+	for (size_t i = 0; i < snapshot->n_programs; i++)
+		if (snapshot->programs[i].pid == pid)
+			return &snapshot->programs[i];
+	return NULL;
 }
 
 static bool gap_known(const struct lp_snapshot *s, const char *what, uint64_t netns,

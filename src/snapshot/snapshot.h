@@ -13,6 +13,8 @@
 #include "base/figure.h"
 #include "snapshot/conntrack.h"
 #include "snapshot/counters.h"
+#include "snapshot/log.h"
+#include "snapshot/program.h"
 #include "snapshot/settings.h"
 
 /* The kernel's numbers (include/net/tcp_states.h). */
@@ -215,7 +217,10 @@ struct lp_snapshot {
 	size_t n_processes, room_processes;
 	struct lp_pool_owners *owners; /* snapshot/owners.h; by no order */
 	size_t n_owners;
+	struct lp_program *programs; /* of processes that are named to people */
+	size_t n_programs;
 	struct lp_settings settings;
+	struct lp_log log;
 	struct lp_gap *gaps; /* none: the snapshot is complete */
 	size_t n_gaps, room_gaps;
 };
@@ -234,6 +239,9 @@ int lp_snapshot_gap(struct lp_snapshot *snapshot, const char *what, uint64_t net
 /* Appends a zeroed namespace or process; NULL when memory is short. Pointers move. */
 struct lp_netns *lp_snapshot_add_netns(struct lp_snapshot *snapshot);
 struct lp_process *lp_snapshot_add_process(struct lp_snapshot *snapshot);
+
+/* What a process runs; NULL where it was not looked up. */
+const struct lp_program *lp_snapshot_program(const struct lp_snapshot *snapshot, pid_t pid);
 
 /* TCP sockets of all namespaces, TIME_WAIT included, from sockstat: known if all were. */
 struct lp_figure lp_snapshot_sockets(const struct lp_snapshot *snapshot);

@@ -258,6 +258,7 @@ static int put_object(FILE *out, json_t *taken, size_t extra)
 
 int lp_view_json(const struct lp_report *report, FILE *out)
 {
+	const struct lp_log *log = &report->snapshot->log;
 	int r = lp_put(out, "{");
 	if (r == 0)
 		r = put_object(out, head_object(report), JSON_EMBED);
@@ -272,6 +273,11 @@ int lp_view_json(const struct lp_report *report, FILE *out)
 		r = lp_put(out, "],");
 	if (r == 0)
 		r = put_object(out, lp_json_findings(report), JSON_EMBED);
+	if (r == 0 && (log->read || log->error)) {
+		r = lp_put(out, ",");
+		if (r == 0)
+			r = put_object(out, lp_json_log(report->snapshot), JSON_EMBED);
+	}
 	if (r == 0)
 		r = lp_put(out, "}\n");
 	if (r == 0 && fflush(out) != 0)

@@ -11,7 +11,7 @@
 /* Text of others may be no UTF-8, which JSON has to be. */
 json_t *lp_json_text(const char *text);
 
-/* "2026-01-01T00:00:00.000Z": ms since the epoch */
+/* "2026-01-01T00:00:00.000Z", of milliseconds since the epoch */
 json_t *lp_json_time(int64_t ms);
 
 /* {"time_wait":…}: those that are not 0 */
@@ -34,6 +34,12 @@ json_t *lp_json_netns(const struct lp_netns *netns);
  */
 int lp_json_conntrack(json_t *object, const struct lp_snapshot *snapshot,
                       const struct lp_limit *limit);
+
+/* "2026-01-01T00:00:00.000Z" */
+json_t *lp_json_time(int64_t ms);
+
+/* {"log":[…]} or {"log_unread":…}, and what is missing from it */
+json_t *lp_json_log(const struct lp_snapshot *snapshot);
 
 /* {"findings":[…],"not_judged":[…]} */
 json_t *lp_json_findings(const struct lp_report *report);

@@ -103,6 +103,7 @@ int lp_table_write(const struct lp_style *style, FILE *out);
 int lp_summary_write(const struct lp_style *style, FILE *out);
 int lp_findings_write(const struct lp_style *style, FILE *out);
 int lp_notes_write(const struct lp_style *style, FILE *out);
+int lp_log_write(const struct lp_style *style, FILE *out);
 
 /* Lines below a row of the table: who has its connections, where that was looked for. */
 int lp_owners_write(const struct lp_style *style, const struct lp_limit *limit, size_t indent,

@@ -2,6 +2,7 @@
 #include "fixtures.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,16 @@ static void add_queue(struct lp_report *report, size_t index, const char *local,
 	add(report, "accept-queue", index, waiting, backlog + 1)->listener = listener;
 }
 
+/* Requests of the last listener. */
+static void add_requests(struct lp_report *report, size_t index, uint64_t requests, uint64_t room)
+{
+	struct lp_netns *netns = netns_at(report, index);
+	struct lp_limit *limit = add(report, "syn-queue", index, requests, room);
+	limit->listener = &netns->listeners[netns->n_listeners - 1];
+	limit->exact = false;
+	limit->assumed = LP_ASSUME_SYN_QUEUE_EVEN | LP_ASSUME_CLIENTS_UNKNOWN;
+}
+
 static struct lp_limit *add_bind(struct lp_report *report, size_t index, const char *local,
                                  uint32_t taken, uint64_t capacity)
 {
@@ -187,6 +198,20 @@ static void proxy(struct lp_report *report)
 	add(report, "orphans", LP_NO_NETNS, 0, 65536);
 }
 
+static void say_in_log(struct lp_report *report, enum lp_log_what what, uint64_t netns,
+                       const char *subject, uint64_t lines, int64_t minutes_ago)
+{
+	int64_t last_ms = report->snapshot->taken_at_ms - minutes_ago * 60 * 1000;
+	struct lp_log_entry *entry = &report->snapshot->log.entries[report->snapshot->log.n++];
+	*entry = (struct lp_log_entry){.what = what,
+	                               .netns = netns,
+	                               .lines = lines,
+	                               .first_ms = last_ms - 500,
+	                               .last_ms = last_ms};
+	(void)snprintf(entry->subject, sizeof(entry->subject), "%s", subject);
+	report->snapshot->log.read = true;
+}
+
 /* Just started: nothing uses anything. */
 static void idle(struct lp_report *report)
 {
@@ -208,6 +233,7 @@ static void user(struct lp_report *report)
 	add_rates(report, 283.3, 290, 470.53, INFINITY);
 	add_process(report, "bash", 2001, 4, 1024);
 	add_new(report, 0, AF_INET, 28232);
+	report->snapshot->log.error = -EPERM;
 	lp_snapshot_gap(report->snapshot, "processes", 0,
 	                "212 processes are not ours to look into: run as root to see them");
 	lp_snapshot_gap(report->snapshot, "namespaces", 0,
@@ -244,6 +270,17 @@ static void six(struct lp_report *report)
 	add_new(report, 0, AF_INET, 28232);
 	add_new(report, 0, AF_INET6, 28232);
 	add_new(report, 1, AF_INET6, 28232);
+	add_requests(report, 1, 17, 4096);
+	say_in_log(report, LP_LOG_CONNTRACK_FULL, 4026532316, "", 10, 3);
+	say_in_log(report, LP_LOG_CONNTRACK_FULL, 4026539999, "", 1, 4);
+	say_in_log(report, LP_LOG_SYN_COOKIES, 0, "[2001:db8::1]:\033[7m", 1, 59);
+	say_in_log(report, LP_LOG_RANGE_PARITY, 0, "", 1234, 60);
+	say_in_log(report, LP_LOG_CONNTRACK_HELPER, 0, "ftp", 2, 60);
+	say_in_log(report, LP_LOG_ORPHANS, 0, "", 7, 600);
+	report->snapshot->log.suppressed = 1800;
+	report->snapshot->log.lost = 12;
+	report->snapshot->log.crowded_out = 3;
+	report->snapshot->log.cut = true;
 }
 
 /* Every kind of end: capacity 0, full, overfull, soon, later, days ahead, never, not known. */

@@ -5,7 +5,6 @@ for them, forked workers, processes of another user, and TIME_WAITs that nobody 
 Runs itself again in a network and a mount namespace of its own.
 """
 
-import contextlib
 import json
 import os
 import socket
@@ -15,135 +14,29 @@ import tempfile
 import time
 from pathlib import Path
 
-from command import TIMEOUT_S, Run, main
+from command import Run, main
+from peers import PYTHON, SERVER, Peer, cgroup, pair
 
 INSIDE = "LASTPORT_TEST_INSIDE"
 NOBODY = 65534
 ID = "3f2a9c0d7b1e84565a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"
 POD = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
-SERVER = "127.0.0.2"
-PYTHON = "/usr/bin/python3"  # one that an ordinary user can run
 # whatever others do on this machine: what is quicker tells less
 READER = ("--reader", "diag")
-PORT = 1000
-
-# A peer does what its standard input says, and answers each line when it is done.
-PEER = """
-import os, socket, sys
-family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
-listener, open_, children = None, [], []
-for line in sys.stdin:
-    word, n = line.split()
-    n = int(n)
-    if word == "listen":
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((sys.argv[1], int(sys.argv[2])))
-        listener.listen(n)
-    elif word == "accept":
-        open_ += [listener.accept()[0] for i in range(n)]
-    elif word == "connect":
-        open_ += [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for i in range(n)]
-    elif word == "close":
-        for i in range(n):
-            open_.pop().close()
-    elif word == "fork":
-        for i in range(n):
-            pipe = os.pipe()
-            child = os.fork()
-            if child == 0:
-                os.close(pipe[1])
-                os.read(pipe[0], 1)
-                os._exit(0)
-            os.close(pipe[0])
-            children.append(pipe[1])
-    print(word, flush=True)
-"""
-
-
-class Peer:
-    """A process that opens and closes connections as it is told."""
-
-    def __init__(self, address, port, cgroup=None, user=None):
-        def enter():
-            if cgroup:
-                (cgroup / "cgroup.procs").write_text("0")
-            if user:
-                os.setgroups([])
-                os.setgid(user)
-                os.setuid(user)
-        self.child = subprocess.Popen(
-            [PYTHON, "-c", PEER, address, str(port)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, preexec_fn=enter)
-        self.pid = self.child.pid
-
-    def begin(self, word, n):
-        self.child.stdin.write(f"{word} {n}\n")
-        self.child.stdin.flush()
-
-    def end(self, word):
-        answer = self.child.stdout.readline().strip()
-        if answer != word:
-            raise OSError(f"the peer ended instead of {word}")
-
-    def do(self, word, n):
-        self.begin(word, n)
-        self.end(word)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.child.stdin.close()
-        self.child.stdout.close()
-        try:
-            self.child.wait(TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
-
-
-@contextlib.contextmanager
-def pair(clients, server_address=SERVER):
-    """A server that accepted so many connections of each of the clients it is given."""
-    global PORT  # TIME_WAITs stay for a minute: a port for each test
-    PORT = port = PORT + 1
-    with Peer(server_address, port) as server, contextlib.ExitStack() as stack:
-        server.do("listen", 200)
-        made = []
-        for n, kwargs in clients:
-            client = stack.enter_context(Peer(server_address, port, **kwargs))
-            client.begin("connect", n)
-            server.do("accept", n)
-            client.end("connect")
-            made.append(client)
-        yield server, *made
-
-
-@contextlib.contextmanager
-def cgroup(*path):
-    """A cgroup below one of this test's own, gone afterwards. Its path as seen from the root."""
-    with tempfile.TemporaryDirectory(prefix="lastport-cgroup-") as mount:
-        subprocess.run(["mount", "-t", "cgroup2", "cgroup2", mount], check=True)
-        made = []
-        try:
-            here = Path(mount)
-            for name in (f"lastport-test-{os.getpid()}", *path):
-                here = here / name
-                if not here.exists():
-                    here.mkdir()
-                    made.append(here)
-            yield here, str(here)[len(mount):]
-        finally:
-            for folder in reversed(made):
-                folder.rmdir()
-            subprocess.run(["umount", mount], check=True)
-
 
 def look(problems, *arguments, **more):
     run = Run("--json", "--netns", "self", *READER, *arguments, **more)
     problems.status(run, 0)
     return json.loads(run.out)
+
+
+def look_until(problems, port, states):
+    """The pool to the server once its connections are so: the last segments may be on their way."""
+    for _ in range(100):
+        limit = to_server(look(problems), port)
+        if limit["states"] == states:
+            break
+    return limit
 
 
 def limit_of(report, kind, **scope):
@@ -153,12 +46,12 @@ def limit_of(report, kind, **scope):
     raise ValueError(f"no {kind} {scope}")
 
 
-def to_server(report, remote=SERVER):
-    return limit_of(report, "local-ports", remote=remote, remote_port=PORT)
+def to_server(report, port, remote=SERVER):
+    return limit_of(report, "local-ports", remote=remote, remote_port=port)
 
 
-def from_client(report, port=None):
-    return limit_of(report, "client-ports", listener=SERVER, listener_port=port or PORT)
+def from_client(report, port):
+    return limit_of(report, "client-ports", listener=SERVER, listener_port=port)
 
 
 def owners(limit):
@@ -177,25 +70,25 @@ def expect(problems, what, found, expected):
 # ---- the tests --------------------------------------------------------------------------------
 
 def each_end_is_named_with_its_connections(problems):
-    with pair([(30, {}), (12, {})]) as (server, one, two):
+    with pair([(30, {}), (12, {})]) as (port, server, one, two):
         report = look(problems)
-        mine, theirs = owners(to_server(report)), owners(from_client(report))
+        mine, theirs = owners(to_server(report, port)), owners(from_client(report, port))
         expect(problems, "clients", {pid: owner["states"] for pid, owner in mine.items()},
                {one.pid: {"established": 30}, two.pid: {"established": 12}})
         expect(problems, "server", {pid: owner["states"] for pid, owner in theirs.items()},
                {server.pid: {"established": 42}})
         expect(problems, "command", mine[one.pid]["command"], Path(PYTHON).name)
-        expect(problems, "first", to_server(report)["owners"][0]["pid"], one.pid)
-        expect(problems, "unknown", unknown(to_server(report)), {})
-        for limit in (to_server(report), from_client(report)):
+        expect(problems, "first", to_server(report, port)["owners"][0]["pid"], one.pid)
+        expect(problems, "unknown", unknown(to_server(report, port)), {})
+        for limit in (to_server(report, port), from_client(report, port)):
             if "opened" in limit["owners"][0] or "closed_first" in limit["owners"][0]:
                 problems.append("told what only a ledger knows")
 
 
 def the_same_in_the_other_family(problems):
-    with pair([(7, {})], server_address="::1") as (server, client):
+    with pair([(7, {})], server_address="::1") as (port, server, client):
         report = look(problems)
-        expect(problems, "client", owners(to_server(report, remote="::1")).keys(), {client.pid})
+        expect(problems, "client", owners(to_server(report, port, remote="::1")).keys(), {client.pid})
         listener = limit_of(report, "client-ports", listener="::1")
         expect(problems, "server", owners(listener).keys(), {server.pid})
 
@@ -204,8 +97,8 @@ def two_containers_with_the_same_command_are_told_apart(problems):
     pod = f"kubepods-burstable-pod{POD.replace('-', '_')}.slice"
     with cgroup(f"docker-{ID}.scope") as (one, one_path), \
             cgroup(pod, f"cri-containerd-{ID[::-1]}.scope") as (two, two_path), \
-            pair([(5, {"cgroup": one}), (9, {"cgroup": two})]) as (_, first, second):
-        found = owners(to_server(look(problems)))
+            pair([(5, {"cgroup": one}), (9, {"cgroup": two})]) as (port, _, first, second):
+        found = owners(to_server(look(problems), port))
         names = ("cgroup", "unit", "container", "runtime", "pod")
         expect(problems, "the first", {k: found[first.pid].get(k) for k in names},
                {"cgroup": one_path, "unit": f"docker-{ID}.scope", "container": ID,
@@ -216,19 +109,19 @@ def two_containers_with_the_same_command_are_told_apart(problems):
 
 
 def workers_that_share_connections_are_counted(problems):
-    with pair([(6, {})]) as (server, _):
+    with pair([(6, {})]) as (port, server, _):
         server.do("fork", 3)
-        found = owners(from_client(look(problems)))
+        found = owners(from_client(look(problems), port))
         expect(problems, "owners", found.keys(), {server.pid})
         expect(problems, "shared with", found[server.pid].get("shared_with"), 3)
         expect(problems, "states", found[server.pid]["states"], {"established": 6})
 
 
 def nobody_is_named_for_time_wait(problems):
-    with pair([(20, {})]) as (server, client):
+    with pair([(20, {})]) as (port, server, client):
         client.do("close", 15)
         server.do("close", 20)
-        limit = to_server(look(problems))
+        limit = look_until(problems, port, {"time_wait": 15, "close_wait": 5})
         expect(problems, "states", limit["states"], {"time_wait": 15, "close_wait": 5})
         expect(problems, "owners", owners(limit)[client.pid]["states"], {"close_wait": 5})
         expect(problems, "unknown", limit["owners_unknown"],
@@ -236,30 +129,30 @@ def nobody_is_named_for_time_wait(problems):
 
 
 def what_nobody_holds_is_told_apart(problems):
-    with pair([(8, {})]) as (server, client):
+    with pair([(8, {})]) as (port, server, client):
         client.do("connect", 5)
         client.do("close", 5)
         server.begin("accept", 0)
         server.end("accept")
         report = look(problems)
-        expect(problems, "at the client", unknown(to_server(report)),
+        expect(problems, "at the client", unknown(to_server(report, port)),
                {"no process holds them": 5})
-        expect(problems, "at the server", unknown(from_client(report)),
+        expect(problems, "at the server", unknown(from_client(report, port)),
                {"in the listener's queue": 5})
-        expect(problems, "held", owners(from_client(report))[server.pid]["states"],
+        expect(problems, "held", owners(from_client(report, port))[server.pid]["states"],
                {"established": 8})
 
 
 def of_others_an_ordinary_user_is_told_no_more_than_that(problems):
-    with pair([(4, {}), (3, {"user": NOBODY})]) as (_, root, nobody):
+    with pair([(4, {}), (3, {"user": NOBODY})]) as (port, _, root, nobody):
         def become():
             os.setgroups([])
             os.setgid(NOBODY)
             os.setuid(NOBODY)
-        limit = to_server(look(problems, preexec_fn=become))
+        limit = to_server(look(problems, preexec_fn=become), port)
         expect(problems, "owners", owners(limit).keys(), {nobody.pid})
         expect(problems, "unknown", unknown(limit), {"seeing by whom needs root": 4})
-        expect(problems, "as root", owners(to_server(look(problems))).keys(),
+        expect(problems, "as root", owners(to_server(look(problems), port)).keys(),
                {root.pid, nobody.pid})
 
 
@@ -308,7 +201,7 @@ def the_text_names_who_fills_a_pool(problems):
     Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40019")
     try:
         with cgroup("web.service") as (group, _), \
-                pair([(18, {"cgroup": group})]) as (server, client):
+                pair([(18, {"cgroup": group})]) as (port, server, client):
             client.do("close", 2)
             server.do("close", 18)
             run = Run("--netns", "self", "--width", "80", *READER)

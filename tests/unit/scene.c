@@ -132,7 +132,19 @@ static void check_sentence(const char *text)
 		fail_msg("not a plain sentence: \"%s\"", text);
 }
 
-static void check_finding(const struct lp_finding *finding)
+/* What is said of TIME_WAIT for twenty years, and never helped. */
+static void check_advice(const char *text, uint64_t buckets)
+{
+	static const char *const myths[] = {"tcp_tw_recycle", "tcp_fin_timeout", "LINGER"};
+	for (size_t i = 0; i < sizeof(myths) / sizeof(myths[0]); i++)
+		if (strstr(text, myths[i]))
+			fail_msg("a myth is advised: \"%s\"", text);
+	const char *value = strstr(text, "tcp_max_tw_buckets=");
+	if (value && strtoull(strchr(value, '=') + 1, NULL, 10) <= buckets)
+		fail_msg("fewer TIME_WAIT buckets are advised: \"%s\"", text);
+}
+
+static void check_finding(const struct lp_finding *finding, uint64_t buckets)
 {
 	check_sentence(finding->summary);
 	check_sentence(finding->cause);
@@ -142,6 +154,8 @@ static void check_finding(const struct lp_finding *finding)
 	for (size_t i = 0; i < finding->n_remedies; i++) {
 		const struct lp_remedy *remedy = &finding->remedies[i];
 		assert_true(*remedy->title && remedy->steps.n > 0 && *remedy->effect);
+		for (size_t k = 0; k < remedy->steps.n; k++)
+			check_advice(remedy->steps.items[k], buckets);
 		check_sentence(remedy->risk);
 	}
 }
@@ -153,7 +167,7 @@ const struct lp_finding *scene_must(const struct scene *scene, const char *id)
 		const char *first = scene->findings.n ? scene->findings.items[0].rule->id : "none";
 		fail_msg("no finding %s; the first is %s", id, first);
 	}
-	check_finding(finding);
+	check_finding(finding, scene->netns->max_tw_buckets.n);
 	return finding;
 }
 

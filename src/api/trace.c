@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A trace as a library call: from the sources' events to lines. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "api/take.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "kernel/trace.h"
+#include "lastport/lastport.h"
+#include "view/event.h"
+
+/* What the lines are written by, and what they come to. */
+struct output {
+	struct lp_event_style style;
+	struct lp_event_totals totals;
+	FILE *out;
+};
+
+static int take(void *context, const struct lp_event *event)
+{
+	struct output *output = context;
+	output->totals.counts[event->kind] += event->count;
+	return lp_event_write(&output->style, event, output->out);
+}
+
+static int tell_missing(const struct lp_trace *trace, const struct output *output)
+{
+	const char *what, *why;
+	int r = 0;
+	for (size_t i = 0; r == 0 && lp_trace_missing(trace, i, &what, &why); i++)
+		r = lp_event_write_missing(&output->style, what, why, output->out);
+	return r;
+}
+
+static int run(const struct lastport_trace_options *options, struct lp_trace *trace,
+               struct output *output)
+{
+	int64_t begin = lp_clock_ns();
+	int r = tell_missing(trace, output);
+	if (r == 0)
+		r = lp_trace_run(trace, options->stop, options->for_ms, take, output);
+	output->totals.seconds = (double)(lp_clock_ns() - begin) / 1e9;
+	output->totals.lost = lp_trace_lost(trace);
+	return r < 0 ? r : lp_event_write_totals(&output->style, &output->totals, output->out);
+}
+
+static int open_and_run(const struct lastport_trace_options *given, FILE *out, struct lp_error *err)
+{
+	enum { SECOND_MS = 1000 };
+	struct lastport_trace_options options;
+	if (!lp_take_struct(&options, sizeof(options), given))
+		return lp_fail(err, EINVAL, "options are of a newer version of the library");
+	struct output output = {.style = {options.json, options.unicode, options.colour},
+	                        .out = out};
+	const struct lp_trace_options trace_options = {
+	        .netns = options.netns,
+	        .interval_ms = options.interval_ms ? options.interval_ms : SECOND_MS,
+	        .each = options.each,
+	};
+	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
+	_cleanup_(lp_trace_closep) struct lp_trace *trace = NULL;
+	int r = lp_kernel_open(&kernel, err);
+	if (r == 0)
+		r = lp_trace_open(&kernel, &trace_options, &trace, err);
+	return r < 0 ? r : run(&options, trace, &output);
+}
+
+int lastport_trace(const struct lastport_trace_options *options, FILE *out, char *message,
+                   size_t message_size)
+{
+	struct lp_error err = {0};
+	int r = open_and_run(options, out, &err);
+	if (message && message_size)
+		(void)snprintf(message, message_size, "%s", err.text);
+	return r;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Watches the kernel until told to stop. Each thing to watch is a source, a file trace_NAME.c with
+ * a struct lp_trace_source that is named in the list of trace.c. A source may have a descriptor
+ * that gets readable, or be asked once an interval, or both; what it finds it hands to
+ * lp_trace_emit(). Sources of one trace run in one thread.
+ */
+
+#include "kernel/kernel.h"
+#include "snapshot/event.h"
+
+struct lp_trace_options {
+	const char *netns;    /* as in lp_look_options */
+	uint32_t interval_ms; /* between two questions: 1 or more */
+	bool each;            /* single events where a source has them, not counts of an interval */
+};
+
+/* Gets each event. Nonzero ends the trace and is returned. */
+typedef int (*lp_trace_take)(void *context, const struct lp_event *event);
+
+struct lp_trace;
+
+struct lp_trace_source {
+	const char *what; /* for people, of what is missing without it: "refused connects" */
+	/* 0 with *ret set, or a negative errno with err set: what is missing. The rest goes on. */
+	int (*open)(struct lp_trace *trace, void **ret, struct lp_error *err);
+	void (*close)(void *state);
+	/* What to wait for. NULL: is asked once an interval only. */
+	int (*descriptor)(const void *state);
+	/* It is readable. 0, or a negative errno, or what lp_trace_emit() returned. NULL: never. */
+	int (*ready)(struct lp_trace *trace, void *state);
+	/* An interval is over, or the trace. As ready. NULL: not asked. */
+	int (*tick)(struct lp_trace *trace, void *state);
+	/* Events that were lost so far. NULL: none can be. */
+	uint64_t (*lost)(const void *state);
+};
+
+/* ---- for sources --------------------------------------------------------------------------- */
+
+const struct lp_kernel *lp_trace_kernel(const struct lp_trace *trace);
+const struct lp_trace_options *lp_trace_options(const struct lp_trace *trace);
+
+/* The namespaces there were when the trace began. */
+const struct lp_netns_list *lp_trace_namespaces(const struct lp_trace *trace);
+
+/* Whether events of this namespace are asked for. */
+bool lp_trace_wants(const struct lp_trace *trace, uint64_t inode);
+
+/* Hands an event over, its time and the name of its namespace filled in. */
+int lp_trace_emit(struct lp_trace *trace, struct lp_event *event);
+
+/* ---- for who traces ------------------------------------------------------------------------ */
+
+/*
+ * Opens every source. 0 if any could be; else -EPERM or what the last one answered. *ret is the
+ * caller's in any case but -ENOMEM and -ENOENT (no such namespace).
+ */
+int lp_trace_open(const struct lp_kernel *kernel, const struct lp_trace_options *options,
+                  struct lp_trace **ret, struct lp_error *err);
+void lp_trace_close(struct lp_trace *trace);
+static inline void lp_trace_closep(struct lp_trace **trace)
+{
+	lp_trace_close(*trace);
+}
+
+/* The sources that could not be opened: what and why. False past the last. */
+bool lp_trace_missing(const struct lp_trace *trace, size_t index, const char **what,
+                      const char **why);
+
+/*
+ * Until `stop` gets readable or so long (0: for ever). 0, a negative errno, or what `take`
+ * returned.
+ */
+int lp_trace_run(struct lp_trace *trace, int stop, int64_t duration_ms, lp_trace_take take,
+                 void *context);
+
+/* Events that were lost so far, of all sources. */
+uint64_t lp_trace_lost(const struct lp_trace *trace);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Counters of /proc/net/netstat that tell of a limit, each namespace's once an interval. To be in
+ * a namespace changes a thread for good, so a thread of its own goes round; nothing is held open
+ * meanwhile, or a trace would keep namespaces alive that everybody else has left.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "kernel/netstat.h"
+#include "kernel/trace_sources.h"
+
+static const struct watched {
+	size_t counter; /* offset in struct lp_tcp_counters */
+	enum lp_event_kind kind;
+	const char *why;
+} watched[] = {
+        {offsetof(struct lp_tcp_counters, time_wait_overflow), LP_EVENT_TIME_WAIT_CUT,
+         "tcp_max_tw_buckets is reached"},
+        {offsetof(struct lp_tcp_counters, listen_overflow), LP_EVENT_ACCEPT_QUEUE_FULL,
+         "a SYN or final ACK was dropped each time"},
+        {offsetof(struct lp_tcp_counters, reqq_cookies), LP_EVENT_SYN_QUEUE_FULL,
+         "SYN cookies were sent"},
+        {offsetof(struct lp_tcp_counters, reqq_drops), LP_EVENT_SYN_QUEUE_FULL,
+         "SYNs were dropped"},
+        {offsetof(struct lp_tcp_counters, paws_time_wait), LP_EVENT_TIMESTAMP_TOO_OLD,
+         "a TIME_WAIT of another clock is in the way (PAWS)"},
+        {offsetof(struct lp_tcp_counters, abort_on_memory), LP_EVENT_OUT_OF_MEMORY,
+         "connections were reset (tcp_mem, tcp_max_orphans)"},
+};
+
+struct place {
+	const struct lp_netns_place *place;
+	struct lp_tcp_counters last, now;
+};
+
+struct counters {
+	const struct lp_kernel *kernel;
+	struct place *places;
+	size_t n;
+	int64_t read_ns; /* when the last ones were read */
+};
+
+static void close_counters(void *state)
+{
+	struct counters *counters = state;
+	free(counters->places);
+	free(counters);
+}
+
+/* In the namespace. What can't be read now is not known. */
+static void read_place(const struct lp_kernel *kernel, struct place *place)
+{
+	struct lp_netns netns = {0};
+	struct lp_snapshot *scratch = lp_snapshot_new();
+	place->now = (struct lp_tcp_counters){0};
+	if (scratch && lp_netstat_read(kernel, scratch, &netns) == 0)
+		place->now = netns.tcp_counters;
+	lp_snapshot_free(scratch);
+}
+
+static bool enter(const struct lp_kernel *kernel, const struct lp_netns_place *place)
+{
+	if (place->own)
+		return true; /* the first one of all: the thread has not moved yet */
+	_cleanup_(lp_close_fd) int fd = lp_netns_place_open(kernel, place);
+	return fd >= 0 && setns(fd, CLONE_NEWNET) == 0;
+}
+
+static void *go_round(void *state)
+{
+	struct counters *counters = state;
+	for (size_t i = 0; i < counters->n; i++) {
+		struct place *place = &counters->places[i];
+		if (enter(counters->kernel, place->place))
+			read_place(counters->kernel, place);
+		else
+			place->now = (struct lp_tcp_counters){0};
+	}
+	return NULL;
+}
+
+static int read_all(struct counters *counters)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, go_round, counters);
+	if (error)
+		return lp_negative(error);
+	(void)pthread_join(thread, NULL);
+	return 0;
+}
+
+static void keep_all(struct counters *counters)
+{
+	for (size_t i = 0; i < counters->n; i++)
+		counters->places[i].last = counters->places[i].now;
+	counters->read_ns = lp_clock_ns();
+}
+
+static int open_counters(struct lp_trace *trace, void **ret, struct lp_error *err)
+{
+	const struct lp_netns_list *list = lp_trace_namespaces(trace);
+	struct counters *counters = calloc(1, sizeof(*counters));
+	if (counters)
+		counters->places = calloc(list->n, sizeof(*counters->places));
+	if (!counters || !counters->places) {
+		free(counters);
+		return -ENOMEM;
+	}
+	counters->kernel = lp_trace_kernel(trace);
+	for (size_t i = 0; i < list->n; i++)
+		if (lp_trace_wants(trace, list->items[i].inode))
+			counters->places[counters->n++].place = &list->items[i];
+	int r = read_all(counters);
+	if (r == 0 && !counters->places[0].now.time_wait_overflow.known)
+		r = lp_fail(err, ENOENT, "/proc/net/netstat does not tell");
+	if (r < 0) {
+		close_counters(counters);
+		return r;
+	}
+	keep_all(counters);
+	*ret = counters;
+	return 0;
+}
+
+static struct lp_figure figure_at(const struct lp_tcp_counters *counters, size_t offset)
+{
+	struct lp_figure figure;
+	memcpy(&figure, (const char *)counters + offset, sizeof(figure));
+	return figure;
+}
+
+static int tell_place(struct lp_trace *trace, const struct place *place, double seconds)
+{
+	struct lp_tcp_counters growth;
+	int r = 0;
+	lp_tcp_counters_growth(&place->last, &place->now, &growth);
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]) && r == 0; i++) {
+		struct lp_figure grown = figure_at(&growth, watched[i].counter);
+		if (!grown.known || !grown.n)
+			continue;
+		struct lp_event event = {
+		        .kind = watched[i].kind,
+		        .has_netns = true,
+		        .netns = place->place->inode,
+		        .count = grown.n,
+		        .rate = lp_real((double)grown.n / seconds),
+		        .why = watched[i].why,
+		};
+		r = lp_trace_emit(trace, &event);
+	}
+	return r;
+}
+
+static int tick(struct lp_trace *trace, void *state)
+{
+	struct counters *counters = state;
+	double seconds = (double)(lp_clock_ns() - counters->read_ns) / 1e9;
+	int r = read_all(counters);
+	for (size_t i = 0; i < counters->n && r == 0; i++)
+		r = tell_place(trace, &counters->places[i], seconds);
+	keep_all(counters);
+	return r;
+}
+
+const struct lp_trace_source lp_trace_counters = {
+        .what = "counters of the network namespaces",
+        .open = open_counters,
+        .close = close_counters,
+        .tick = tick,
+};

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Something that happened, or how often it did in one interval: what `lastport trace` tells. */
+
+#include "snapshot/snapshot.h"
+
+enum lp_event_kind {
+	LP_EVENT_TIME_WAIT_CUT, /* TIME_WAITs destroyed at once: tcp_max_tw_buckets */
+	LP_EVENT_ACCEPT_QUEUE_FULL,
+	LP_EVENT_SYN_QUEUE_FULL,
+	LP_EVENT_TIMESTAMP_TOO_OLD, /* a SYN that met a TIME_WAIT with a later timestamp */
+	LP_EVENT_OUT_OF_MEMORY,     /* connections reset: tcp_mem, tcp_max_orphans */
+	LP_EVENTS,
+};
+
+/* How each is called: in JSON, and for people. */
+struct lp_event_name {
+	const char *name;  /* "time-wait-cut": fixed */
+	const char *label; /* "TIME_WAIT cut short" */
+};
+extern const struct lp_event_name lp_event_names[LP_EVENTS];
+
+/* Texts live until the function that an event is given to returns. */
+struct lp_event {
+	enum lp_event_kind kind;
+	int64_t at_ms; /* since the epoch */
+	bool has_netns;
+	uint64_t netns;         /* inode; 0 where /proc does not tell the own one */
+	const char *netns_name; /* or NULL */
+	uint64_t count;         /* how many this stands for */
+	struct lp_real rate;    /* of them a second, where they were counted over an interval */
+	const char *why;        /* a phrase; NULL: the kind says all */
+};
