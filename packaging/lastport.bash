@@ -39,10 +39,11 @@ _lastport_options()
 {
 	case $1 in
 	status)
-		printf '%s\n' --all --kind --netns --json --interval --reader --colour --color --width
+		printf '%s\n' --all --kind --netns --json --interval --reader --exact --colour --color \
+			--width
 		;;
 	check)
-		printf '%s\n' --warn --critical --kind --netns --to --need --rate
+		printf '%s\n' --warn --critical --kind --netns --to --need --rate --reader --exact
 		;;
 	trace)
 		printf '%s\n' --each --for --interval --netns --json --colour --color

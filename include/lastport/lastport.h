@@ -37,6 +37,7 @@ struct lastport_look_options {
 	const char *kind;     /* only this kind of limit, or NULL for all */
 	uint32_t interval_ms; /* 0: one look; else a second one so much later, for growth */
 	const char *reader;   /* "diag", "bpf", or NULL or "auto": what is quicker here */
+	bool exact;           /* count every pool, however many sockets there are: may be slower */
 };
 #define LASTPORT_LOOK_OPTIONS_INIT                           \
 	{                                                    \

@@ -193,8 +193,10 @@ static int look(const struct lastport_look_options *given, struct lastport_repor
 	int r = lp_kernel_open(&kernel, err);
 	if (r < 0)
 		return r;
-	struct lp_look_options look_options = {
-	        .netns = options.netns, .conntrack = conntrack_for(only), .log = true};
+	struct lp_look_options look_options = {.netns = options.netns,
+	                                       .exact = options.exact,
+	                                       .conntrack = conntrack_for(only),
+	                                       .log = true};
 	r = choose_reader(options.reader, &look_options.reader, err);
 	if (r < 0)
 		return r;

@@ -18,6 +18,7 @@ enum {
 	INET6 = 10,
 	TRIES = 3,
 	MASK = LP_SAMPLE_ROOM - 1,
+	OWNERS = 16, /* of a port are asked whether they are for IPv6 only */
 };
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -25,15 +26,14 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
+	__uint(max_entries, LP_SAMPLE_WORKERS);
 	__type(key, __u32);
 	__type(value, struct lp_sample_out);
 } sampled SEC(".maps");
 
-static __always_inline struct lp_sample_out *out_of_map(void)
+static __always_inline struct lp_sample_out *out_of_map(__u32 worker)
 {
-	__u32 key = 0;
-	return bpf_map_lookup_elem(&sampled, &key);
+	return bpf_map_lookup_elem(&sampled, &worker);
 }
 
 SEC("syscall")
@@ -51,6 +51,8 @@ int lp_sample_here(struct lp_sample_place *place)
 	place->jiffies = bpf_jiffies64();
 	place->now_ns = bpf_ktime_get_ns();
 	place->has_age = bpf_core_field_exists(struct inet_timewait_sock, tw_entry_stamp);
+	place->has_addresses = bpf_core_field_exists(struct inet_bind_bucket, bhash2) &&
+	                       bpf_core_field_exists(struct inet_bind2_bucket, owners);
 	return 0;
 }
 
@@ -65,26 +67,65 @@ static __always_inline bool is_end(__u64 node)
 #define each_lane(what) what(0) what(1) what(2) what(3) what(4) what(5) what(6) what(7)
 _Static_assert(LP_SAMPLE_BLOCK == 8, "each_lane() names them");
 
+/* Any eight bytes of the kernel's: by a type that has a number of that size. */
+static __always_inline __u64 word_at(__u64 address)
+{
+	return as(struct sock_common,
+	          address - bpf_core_field_offset(struct sock_common, skc_addrpair))
+	        ->skc_addrpair;
+}
+
+#define offset_of(field) bpf_core_field_offset(struct sock_common, field)
+
+/*
+ * What lies side by side is read at once: the kernel checks each access, which costs more than the
+ * access. The comparisons of offsets are settled when the program is loaded.
+ */
+
+/* Hash, remote port (in network order) and local port, from the lowest bit on. */
+static __always_inline __u64 hash_and_ports(__u64 sk)
+{
+	if (offset_of(skc_dport) == offset_of(skc_hash) + 4 &&
+	    offset_of(skc_num) == offset_of(skc_hash) + 6)
+		return word_at(sk + offset_of(skc_hash));
+	const struct sock_common *common = as(struct sock_common, sk);
+	return common->skc_hash | (__u64)common->skc_dport << 32 | (__u64)common->skc_num << 48;
+}
+
+static __always_inline __u64 sk_of(__u64 node)
+{
+	return node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
+}
+
 #define begin_lane(i)   \
 	out->lanes[i] = \
 	        (__u64)as(struct inet_ehash_bucket, ehash + (bucket + (i)) * size)->chain.first;
 #define look_ahead(i) out->next[i] = (__u64)as(struct hlist_nulls_node, out->lanes[i])->next;
-#define step_lane(i)                                         \
-	if (!is_end(out->lanes[i])) {                        \
-		live = true;                                 \
-		out->nodes[out->n++ & MASK] = out->lanes[i]; \
-		out->lanes[i] = out->next[i];                \
+#define step_lane(i)                                                \
+	if (!is_end(out->lanes[i])) {                               \
+		live = true;                                        \
+		out->socks[out->n++ & MASK] = sk_of(out->lanes[i]); \
+		out->lanes[i] = out->next[i];                       \
 	}
 #define check_lane(i) strange |= out->lanes[i] ^ ((bucket + (i)) * 2UL + 1);
 
-/* Walks the chains of a block side by side and notes their nodes. False: one of them changed. */
-static __always_inline bool walk_block(struct lp_sample_out *out, __u64 ehash, __u32 bucket)
+/*
+ * Functions that are not static are verified once, by themselves, however often they are called:
+ * the rest of the program takes the kernel a third of the time to check.
+ */
+
+/* Walks the chains of a block side by side and notes their nodes. 0: one of them changed. */
+__noinline int lp_walk_block(__u32 worker, __u64 ehash, __u32 bucket)
 {
 	const __u64 size = bpf_core_type_size(struct inet_ehash_bucket);
+	struct lp_sample_out *out = out_of_map(worker);
 	__u64 strange = 0;
 	bool live = true;
+	if (!out)
+		return 0;
+	out->n = 0;
 	each_lane(begin_lane);
-	while (live && out->n <= LP_SAMPLE_ROOM && rounds_left()) {
+	while (live && out->n <= LP_SAMPLE_FULL && rounds_left()) {
 		live = false;
 		each_lane(look_ahead);
 		each_lane(step_lane);
@@ -93,137 +134,203 @@ static __always_inline bool walk_block(struct lp_sample_out *out, __u64 ehash, _
 	return !strange;
 }
 
-static __always_inline void take_time_wait(struct lp_sample_record *record, __u64 sk, __u64 jiffies,
-                                           __u32 now_ms)
+/* The first bucket of the block that stands for a stratum. */
+static __always_inline __u32 bucket_of(const struct lp_sample_walk *walk, __u32 stratum)
+{
+	__u32 mix = (stratum + 1) * 0x9e3779b1U ^ (__u32)walk->seed;
+	mix = (mix ^ mix >> 16) * 0x85ebca6bU;
+	mix = (mix ^ mix >> 13) * 0xc2b2ae35U;
+	mix ^= mix >> 16;
+	__u32 place = (__u32)((__u64)mix * walk->stride >> 32);
+	return (stratum * walk->stride + place) * LP_SAMPLE_BLOCK & walk->mask;
+}
+
+static __always_inline void take_time_wait(const struct lp_sample_out *out,
+                                           struct lp_sample_record *record, __u64 sk)
 {
 	struct inet_timewait_sock *tw = as(struct inet_timewait_sock, sk);
+	__s32 left = (__s32)(tw->tw_timer.expires - out->jiffies);
 	record->state = tw->tw_substate;
-	record->left = (__s32)(tw->tw_timer.expires - jiffies);
-	if (bpf_core_field_exists(tw->tw_entry_stamp))
-		record->age_ms = now_ms - tw->tw_entry_stamp;
+	record->left = left < 0 ? 0 : left > 65535 ? 65535 : left;
+	if (bpf_core_field_exists(tw->tw_entry_stamp)) {
+		__u32 age_ms = out->now_ms - tw->tw_entry_stamp;
+		record->age_ms = age_ms > 65535 ? 65535 : age_ms;
+	}
 	if (as(struct tcp_timewait_sock, sk)->tw_ts_recent_stamp)
 		record->flags |= LP_SAMPLE_TIMESTAMPS;
 }
 
-static __always_inline void copy_six(__u8 to[16], const struct in6_addr *from)
+static __always_inline __u64 words(const struct in6_addr *from, int half)
 {
-	__u32 *words = (__u32 *)to;
-	words[0] = from->in6_u.u6_addr32[0];
-	words[1] = from->in6_u.u6_addr32[1];
-	words[2] = from->in6_u.u6_addr32[2];
-	words[3] = from->in6_u.u6_addr32[3];
+	return from->in6_u.u6_addr32[half * 2] | (__u64)from->in6_u.u6_addr32[half * 2 + 1] << 32;
 }
 
-static __always_inline __u64 sk_of(__u64 node)
+/* One odd multiplier a round; what is left of a word's lower half reaches the upper one. */
+static __always_inline __u64 mix(__u64 key, __u64 word)
 {
-	return node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
+	key = (key ^ word) * 0x9e3779b97f4a7c15UL;
+	return key ^ key >> 32;
 }
 
-/* Copies a socket out. False: its memory became another socket's meanwhile. */
-static __always_inline bool take_socket(struct lp_sample_record *record, __u64 node, __u64 jiffies,
-                                        __u32 now_ms)
+static __always_inline __u64 mix_addresses(__u64 key, const struct sock_common *common,
+                                           __u16 family)
 {
-	__u64 sk = sk_of(node);
+	if (family != INET6)
+		return mix(key, common->skc_addrpair);
+	key = mix(key, words(&common->skc_v6_rcv_saddr, 0));
+	key = mix(key, words(&common->skc_v6_rcv_saddr, 1));
+	key = mix(key, words(&common->skc_v6_daddr, 0));
+	return mix(key, words(&common->skc_v6_daddr, 1));
+}
+
+static __always_inline void tell_tuple(struct lp_sample_tuple *tuple,
+                                       const struct sock_common *common, __u64 net, __u32 base,
+                                       __u16 flags)
+{
+	tuple->net = net;
+	tuple->base = base;
+	tuple->ifindex = common->skc_bound_dev_if;
+	tuple->family = common->skc_family;
+	tuple->flags = flags;
+	if (tuple->family == INET6) {
+		*(__u64 *)&tuple->local[0] = words(&common->skc_v6_rcv_saddr, 0);
+		*(__u64 *)&tuple->local[8] = words(&common->skc_v6_rcv_saddr, 1);
+		*(__u64 *)&tuple->remote[0] = words(&common->skc_v6_daddr, 0);
+		*(__u64 *)&tuple->remote[8] = words(&common->skc_v6_daddr, 1);
+	} else {
+		*(__u32 *)tuple->local = common->skc_rcv_saddr;
+		*(__u32 *)tuple->remote = common->skc_daddr;
+	}
+}
+
+/*
+ * Copies a socket out, and its tuple where the slot is not that tuple's yet. Two tuples of one key
+ * would be taken for one: 64 bits keep a million of them apart.
+ */
+__noinline int lp_take_socket(__u32 worker, __u64 sk, __u64 word)
+{
+	struct lp_sample_out *out = out_of_map(worker);
+	if (!out)
+		return 0;
 	struct sock_common *common = as(struct sock_common, sk);
-	__u32 hash = common->skc_hash;
+	struct lp_sample_record *record = &out->records[out->mark & MASK];
+	__u16 local_port = word >> 48, remote_port = bpf_ntohs(word >> 32);
+	__u16 family = common->skc_family;
 	__u8 state = common->skc_state;
-	record->hash = hash;
-	record->net = (__u64)common->skc_net.net;
-	record->local_port = common->skc_num;
-	record->remote_port = bpf_ntohs(common->skc_dport);
-	record->family = common->skc_family;
-	record->state = state == NEW_SYN_RECV ? SYN_RECV : state;
-	record->flags = BPF_CORE_READ_BITFIELD(common, skc_ipv6only) ? LP_SAMPLE_V6ONLY : 0;
-	record->ifindex = common->skc_bound_dev_if;
+	out->net = (__u64)common->skc_net.net;
+	__u64 net = out->net; /* a number: the verifier lets nobody compute with a pointer */
+	bool by_local = out->by_local[local_port / 64] >> (local_port % 64) & 1;
+
+	__u64 key = mix(out->seed, net + ((__u64)common->skc_bound_dev_if << 32));
+	key = mix(key, (by_local ? local_port : remote_port | 1U << 16) | (__u64)family << 24);
+	key = mix(mix_addresses(key, common, family), 0);
+	__u32 slot = key % LP_SAMPLE_SLOTS;
+	bool told = out->slots[slot].key == key;
+
+	record->slot = slot;
+	record->local_port = local_port;
+	record->remote_port = remote_port;
 	record->left = 0;
 	record->age_ms = 0;
-	if (record->family == INET6) {
-		copy_six(record->local, &common->skc_v6_rcv_saddr);
-		copy_six(record->remote, &common->skc_v6_daddr);
-	} else {
-		*(__u32 *)record->local = common->skc_rcv_saddr;
-		*(__u32 *)record->remote = common->skc_daddr;
-	}
+	record->state = state == NEW_SYN_RECV ? SYN_RECV : state;
+	record->flags = BPF_CORE_READ_BITFIELD(common, skc_ipv6only) ? LP_SAMPLE_V6ONLY : 0;
 	if (state == TIME_WAIT)
-		take_time_wait(record, sk, jiffies, now_ms);
-	return common->skc_hash == hash && common->skc_state == state;
+		take_time_wait(out, record, sk);
+	if (!told) {
+		record->flags |= LP_SAMPLE_NEW;
+		tell_tuple(&out->tuples[out->tuple & MASK], common, net, (__u32)word - local_port,
+		           by_local ? LP_SAMPLE_BY_LOCAL : 0);
+	}
+	if (hash_and_ports(sk) != word) {
+		out->moved++; /* its memory became another socket's meanwhile */
+		return 0;
+	}
+	out->mark++;
+	if (!told) {
+		out->tuple++;
+		out->slots[slot].key = key;
+		out->slots[slot].base = (__u32)word - local_port;
+	} else if (!by_local && out->slots[slot].base != (__u32)word - local_port) {
+		out->scattered++;
+	}
+	return 0;
 }
 
-#define touch_lane(j)                                    \
-	sk = sk_of(out->nodes[(out->i + (j)) & MASK]);   \
-	touched += as(struct sock_common, sk)->skc_hash; \
+#define look_at(j)                              \
+	sk = out->socks[(out->k + (j)) & MASK]; \
+	out->words[j] = hash_and_ports(sk);     \
 	touched += (__u32)as(struct inet_timewait_sock, sk)->tw_timer.expires;
 
 /*
- * Brings the next sockets into the cache together: taken one by one, each would wait for memory
- * (80 ns). What lies behind the last one is some older address, and harmless.
+ * Looks at the next sockets together: one by one, each would wait for memory (80 ns). What lies
+ * behind the last one is some older address, and harmless.
  */
-static __always_inline void touch_next(struct lp_sample_out *out)
+__noinline int lp_look_ahead(__u32 worker)
 {
+	struct lp_sample_out *out = out_of_map(worker);
 	__u32 touched = 0;
 	__u64 sk;
-	each_lane(touch_lane);
-	out->touched = touched;
+	if (!out)
+		return 0;
+	each_lane(look_at);
+	return touched;
 }
 
-static __always_inline __u32 take_sockets(struct lp_sample_out *out)
+/* Takes the sockets of a block, of one pool only where that is asked for. */
+static __always_inline void take_block(struct lp_sample_out *out, const struct lp_sample_walk *walk)
 {
-	__u64 jiffies = bpf_jiffies64();
-	__u32 now_ms = (__u32)(bpf_ktime_get_ns() / 1000000);
-	__u32 moved = 0;
-	out->mark = 0;
-	for (out->i = 0; out->i < out->n && rounds_left(); out->i++) {
-		__u64 node = out->nodes[out->i & MASK];
-		if (out->i % LP_SAMPLE_BLOCK == 0)
-			touch_next(out);
-		if (take_socket(&out->records[out->mark & MASK], node, jiffies, now_ms))
-			out->mark++;
-		else
-			moved++;
+	for (out->k = 0; out->k < out->n && rounds_left(); out->k++) {
+		if (out->k % LP_SAMPLE_BLOCK == 0)
+			lp_look_ahead(walk->worker);
+		__u64 word = out->words[out->k % LP_SAMPLE_BLOCK];
+		if (!walk->is_pool || (__u32)word - (__u32)(word >> 48) == walk->pool)
+			lp_take_socket(walk->worker, out->socks[out->k & MASK], word);
 	}
-	return moved;
 }
 
 SEC("syscall")
 int lp_sample_walk(struct lp_sample_walk *walk)
 {
-	struct lp_sample_out *out = out_of_map();
+	struct lp_sample_out *out = out_of_map(walk->worker);
 	if (!out)
 		return -1;
-	__u64 ehash = walk->ehash;
-	__u32 blocks = walk->blocks, from = walk->from;
+	__u32 strata = walk->strata, from = walk->from;
 	__u32 tries = 0, again = 0, torn = 0;
-	if (blocks > LP_SAMPLE_BLOCKS)
-		blocks = LP_SAMPLE_BLOCKS;
-	out->n = 0;
+	if (strata > LP_SAMPLE_BLOCKS)
+		strata = LP_SAMPLE_BLOCKS;
+	out->seed = walk->seed;
+	out->jiffies = bpf_jiffies64();
+	out->now_ms = (__u32)(bpf_ktime_get_ns() / 1000000);
 	out->i = 0;
+	out->mark = 0;
+	out->tuple = 0;
+	out->moved = 0;
+	out->scattered = 0;
 	bpf_rcu_read_lock();
-	while (out->i < blocks && out->n < LP_SAMPLE_FULL && rounds_left()) {
-		out->mark = out->n;
-		bool whole = walk_block(out, ehash, from + out->i * LP_SAMPLE_BLOCK);
-		if (out->n > LP_SAMPLE_ROOM) {
-			out->n = LP_SAMPLE_ROOM;
-			torn++;
-		} else if (!whole && ++tries < TRIES) {
-			out->n = out->mark;
+	while (out->i < strata && out->mark < LP_SAMPLE_FULL && rounds_left()) {
+		int whole =
+		        lp_walk_block(walk->worker, walk->ehash, bucket_of(walk, from + out->i));
+		if (!whole && out->n < LP_SAMPLE_FULL && ++tries < TRIES) {
 			again++;
 			continue;
-		} else if (!whole) {
-			torn++;
 		}
+		torn += !whole;
+		take_block(out, walk);
 		tries = 0;
 		out->i++;
 	}
-	walk->blocks = out->i;
-	walk->moved = take_sockets(out);
 	bpf_rcu_read_unlock();
+	walk->strata = out->i;
 	walk->records = out->mark;
+	walk->tuples = out->tuple;
 	walk->again = again;
 	walk->torn = torn;
+	walk->moved = out->moved;
+	walk->scattered = out->scattered;
 	return 0;
 }
 
-/* ---- ports that an explicit bind holds ----------------------------------------------------- */
+/* ---- ports in use -------------------------------------------------------------------------- */
 
 /*
  * connect() passes over a port whose bucket has either of these: __inet_hash_connect() in
@@ -234,43 +341,111 @@ static __always_inline bool is_held(const struct inet_bind_bucket *bucket)
 	return !bucket->l3mdev && (bucket->fastreuse >= 0 || bucket->fastreuseport >= 0);
 }
 
-static __always_inline void walk_ports(struct lp_sample_out *out, __u64 head)
+static __always_inline struct lp_sample_port *add_port(struct lp_sample_out *out, __u64 net,
+                                                       __u16 number, __u16 flags)
 {
+	struct lp_sample_port *port = &out->ports[out->n++ & MASK];
+	port->net = net;
+	port->port = number;
+	port->flags = flags;
+	port->ifindex = 0;
+	return port;
+}
+
+/* Whether any of the first sockets on the port that was added last is for both families. */
+__noinline int lp_ask_owners(__u64 bucket)
+{
+	const __u64 offset = bpf_core_field_offset(struct sock_common, skc_bind_node);
+	struct lp_sample_out *out = out_of_map(0);
+	if (!out)
+		return 0;
+	struct lp_sample_port *port = &out->ports[(out->n - 1) & MASK];
+	__u64 node = (__u64)as(struct inet_bind2_bucket, bucket)->owners.first;
+	port->flags |= LP_SAMPLE_SIX_KNOWN | LP_SAMPLE_SIX_ALONE;
+	for (out->owners = 0; node && out->owners < OWNERS && rounds_left(); out->owners++) {
+		struct sock_common *common = as(struct sock_common, node - offset);
+		port->ifindex = common->skc_bound_dev_if;
+		if (!BPF_CORE_READ_BITFIELD(common, skc_ipv6only)) {
+			port->flags &= ~LP_SAMPLE_SIX_ALONE;
+			return 0;
+		}
+		node = (__u64)as(struct hlist_node, node)->next;
+	}
+	if (node)
+		port->flags &= ~(LP_SAMPLE_SIX_KNOWN | LP_SAMPLE_SIX_ALONE);
+	return 0;
+}
+
+static __always_inline bool is_mapped(const struct lp_sample_port *port)
+{
+	const __u32 *word = (const __u32 *)port->address;
+	return !word[0] && !word[1] && word[2] == bpf_htonl(0xffff);
+}
+
+/* The addresses that a port is in use on. 0: the list changed. */
+__noinline int lp_walk_addresses(__u64 port_bucket)
+{
+	const __u64 offset = bpf_core_field_offset(struct inet_bind2_bucket, bhash_node);
+	struct inet_bind_bucket *owner = as(struct inet_bind_bucket, port_bucket);
+	struct lp_sample_out *out = out_of_map(0);
+	if (!out)
+		return 0;
+	out->lanes[1] = (__u64)owner->bhash2.first;
+	while (out->lanes[1] && out->n < LP_SAMPLE_ROOM && rounds_left()) {
+		__u64 address = out->lanes[1] - offset;
+		struct inet_bind2_bucket *bucket = as(struct inet_bind2_bucket, address);
+		if (bucket->ib_net.net != owner->ib_net.net || bucket->port != owner->port)
+			return 0;
+		struct lp_sample_port *port =
+		        add_port(out, (__u64)bucket->ib_net.net, bucket->port, 0);
+		*(__u64 *)&port->address[0] = words(&bucket->v6_rcv_saddr, 0);
+		*(__u64 *)&port->address[8] = words(&bucket->v6_rcv_saddr, 1);
+		if (!is_mapped(port))
+			lp_ask_owners(address);
+		out->lanes[1] = (__u64)bucket->bhash_node.next;
+	}
+	return 1;
+}
+
+static __always_inline bool walk_ports(struct lp_sample_out *out, __u64 head, bool addresses)
+{
+	bool whole = true;
 	out->lanes[0] = (__u64)as(struct inet_bind_hashbucket, head)->chain.first;
 	while (out->lanes[0] && out->n < LP_SAMPLE_ROOM && rounds_left()) {
-		struct inet_bind_bucket *bucket =
-		        as(struct inet_bind_bucket,
-		           out->lanes[0] - bpf_core_field_offset(struct inet_bind_bucket, node));
-		if (is_held(bucket)) {
-			struct lp_sample_port *port = &out->ports[out->n++ & MASK];
-			port->net = (__u64)bucket->ib_net.net;
-			port->port = bucket->port;
-		}
+		__u64 address =
+		        out->lanes[0] - bpf_core_field_offset(struct inet_bind_bucket, node);
+		struct inet_bind_bucket *bucket = as(struct inet_bind_bucket, address);
+		if (is_held(bucket))
+			add_port(out, (__u64)bucket->ib_net.net, bucket->port, LP_SAMPLE_HELD);
+		if (addresses)
+			whole &= lp_walk_addresses(address);
 		out->lanes[0] = (__u64)bucket->node.next;
 	}
+	return whole;
 }
 
 SEC("syscall")
 int lp_sample_ports(struct lp_sample_ports *ports)
 {
 	const __u64 size = bpf_core_type_size(struct inet_bind_hashbucket);
-	struct lp_sample_out *out = out_of_map();
+	struct lp_sample_out *out = out_of_map(0);
 	if (!out)
 		return -1;
 	__u64 bhash = ports->bhash;
 	__u32 from = ports->from, end = ports->n_bhash;
+	bool addresses = ports->addresses, whole = true;
 	if (end - from > LP_SAMPLE_PORTS)
 		end = from + LP_SAMPLE_PORTS;
 	out->n = 0;
 	out->i = from;
 	bpf_rcu_read_lock();
 	while (out->i < end && out->n < LP_SAMPLE_FULL && rounds_left()) {
-		walk_ports(out, bhash + out->i * size);
+		whole &= walk_ports(out, bhash + out->i * size, addresses);
 		out->i++;
 	}
 	bpf_rcu_read_unlock();
 	ports->next = out->i;
-	ports->ports = out->n;
-	ports->torn = out->n >= LP_SAMPLE_ROOM;
+	ports->ports = out->n < LP_SAMPLE_ROOM ? out->n : LP_SAMPLE_ROOM;
+	ports->torn = out->n >= LP_SAMPLE_ROOM || !whole;
 	return 0;
 }

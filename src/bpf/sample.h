@@ -11,13 +11,22 @@
  */
 #define LP_SAMPLE_BLOCK 8
 
-/* A call ends at the block that brings it beyond FULL; what a block may bring more has room. */
-#define LP_SAMPLE_FULL 4096
+/*
+ * A call ends at the block that brings it beyond FULL; what a block may bring more, FULL and a few,
+ * has room.
+ */
+#define LP_SAMPLE_FULL 4080
 #define LP_SAMPLE_ROOM 8192 /* a power of two */
 
 /* A call walks at most so many: it holds up the kernel's reclaiming of memory (RCU). */
 #define LP_SAMPLE_BLOCKS 1024 /* of the table of connections */
 #define LP_SAMPLE_PORTS  8192 /* buckets of the table of bound ports */
+
+/* Tuples that are told once, and by their slot from then on. A power of two. */
+#define LP_SAMPLE_SLOTS 16384
+
+/* So many may walk at once, each with results of its own. */
+#define LP_SAMPLE_WORKERS 2
 
 /* lp_sample_here: where the calling thread's namespace keeps its sockets. */
 struct lp_sample_place {
@@ -29,73 +38,118 @@ struct lp_sample_place {
 	__u32 n_ehash; /* buckets, a power of two */
 	__u32 n_bhash;
 	__u32 inode;
-	__u32 has_age; /* the kernel keeps when a TIME_WAIT began, in ms */
+	__u32 has_age;       /* the kernel keeps when a TIME_WAIT began, in ms */
+	__u32 has_addresses; /* ports are listed by local address too (Linux 6.9) */
+	__u32 zero;
 };
-_Static_assert(sizeof(struct lp_sample_place) == 56, "the same for both sides");
+_Static_assert(sizeof(struct lp_sample_place) == 64, "the same for both sides");
 
-/* lp_sample_walk: buckets of a table of connections; results are records in the map. */
+/*
+ * lp_sample_walk: blocks of a table of connections, one at a random place of each stratum. Results
+ * are records and tuples in the map.
+ */
 struct lp_sample_walk {
 	__u64 ehash;
-	__u32 from;   /* bucket, a multiple of LP_SAMPLE_BLOCK */
-	__u32 blocks; /* how many to walk; then: how many were */
+	__u64 seed;    /* of the pass: of the places in the strata, and of the keys of tuples */
+	__u32 mask;    /* buckets of the table, less one */
+	__u32 stride;  /* blocks in a stratum; 1: every block is walked */
+	__u32 from;    /* the first stratum */
+	__u32 strata;  /* how many to walk; then: how many were */
+	__u32 pool;    /* what `base` a tuple must have … */
+	__u32 is_pool; /* … if only those are wanted */
+	__u32 worker;
 	/* results */
 	__u32 records;
-	__u32 again; /* blocks walked again because a chain changed */
-	__u32 torn;  /* blocks that changed each time, or hold too many: not wholly read */
-	__u32 moved; /* sockets that became another one while they were read: left out */
+	__u32 tuples;
+	__u32 again;     /* blocks walked again because a chain changed */
+	__u32 torn;      /* blocks that changed each time, or hold too many: not wholly read */
+	__u32 moved;     /* sockets that became another one while they were read: left out */
+	__u32 scattered; /* sockets whose `base` is not that of their tuple */
+	__u32 zero;
 };
-_Static_assert(sizeof(struct lp_sample_walk) == 32, "the same for both sides");
+_Static_assert(sizeof(struct lp_sample_walk) == 72, "the same for both sides");
 
 /* lp_sample_ports: buckets of the table of bound ports; results are ports in the map. */
 struct lp_sample_ports {
 	__u64 bhash;
 	__u32 n_bhash;
 	__u32 from;
+	__u32 addresses; /* also tell which ports are in use on which address */
 	/* results */
 	__u32 next; /* bucket to go on with; n_bhash at the end */
 	__u32 ports;
-	__u32 torn; /* a bucket holds too many */
-	__u32 zero;
+	__u32 torn; /* a bucket holds too many, or changed */
 };
 _Static_assert(sizeof(struct lp_sample_ports) == 32, "the same for both sides");
 
 enum {
-	LP_SAMPLE_V6ONLY = 1 << 0,
-	LP_SAMPLE_TIMESTAMPS = 1 << 1, /* a TIME_WAIT that had them on */
+	LP_SAMPLE_NEW = 1 << 0, /* the slot is another tuple's from here on: the next of `tuples` */
+	LP_SAMPLE_V6ONLY = 1 << 1,
+	LP_SAMPLE_TIMESTAMPS = 1 << 2, /* a TIME_WAIT that had them on */
+	LP_SAMPLE_BY_LOCAL = 1 << 3, /* the tuple's sockets have one local port, else one remote */
 };
 
-/* A socket of a table of connections. Addresses in network order, ports in host order. */
+/* A socket of a table of connections. Ports in host order. */
 struct lp_sample_record {
+	__u16 slot;
+	__u16 local_port, remote_port;
+	__u16 left;   /* TIME_WAIT: jiffies until it goes away */
+	__u16 age_ms; /* TIME_WAIT: how old it is, where the kernel tells; 65535: or older */
+	__u8 state;   /* FIN_WAIT2 too where it is kept as a TIME_WAIT */
+	__u8 flags;
+};
+_Static_assert(sizeof(struct lp_sample_record) == 12, "the same for both sides");
+
+/* What the sockets of a slot have in common. Addresses in network order. */
+struct lp_sample_tuple {
 	__u64 net;
 	__u8 local[16], remote[16]; /* IPv4: the first four bytes */
-	__u16 local_port, remote_port;
-	__u16 family;
-	__u8 state; /* FIN_WAIT2 too where it is kept as a TIME_WAIT */
-	__u8 flags;
 	__u32 ifindex;
-	__s32 left;   /* TIME_WAIT: jiffies until it goes away */
-	__u32 age_ms; /* TIME_WAIT: how old it is, where the kernel tells */
-	__u32 hash;
-};
-_Static_assert(sizeof(struct lp_sample_record) == 64, "the same for both sides");
-
-/* A port that connect() does not choose: its bucket is an explicit bind's. */
-struct lp_sample_port {
-	__u64 net;
-	__u32 port;
+	__u32 base; /* hash less local port: since Linux 6.15 the same for a whole pool */
+	__u16 family;
+	__u16 flags;
 	__u32 zero;
 };
-_Static_assert(sizeof(struct lp_sample_port) == 16, "the same for both sides");
+_Static_assert(sizeof(struct lp_sample_tuple) == 56, "the same for both sides");
 
-/* The one entry of the map. */
+enum {
+	LP_SAMPLE_HELD = 1 << 0,      /* connect() does not choose the port: an explicit bind's */
+	LP_SAMPLE_SIX_KNOWN = 1 << 1, /* whether its sockets are for IPv6 only is known … */
+	LP_SAMPLE_SIX_ALONE = 1 << 2, /* … and they all are */
+};
+
+/* A port that somebody holds (HELD, no address), or that is in use on an address. */
+struct lp_sample_port {
+	__u64 net;
+	__u8 address[16]; /* IPv4 is mapped */
+	__u32 ifindex;
+	__u16 port;
+	__u16 flags;
+};
+_Static_assert(sizeof(struct lp_sample_port) == 32, "the same for both sides");
+
+/* The entries of the map, one a worker. */
 struct lp_sample_out {
+	/* of the caller: ports that tell a tuple by their being local: those of listeners */
+	__u64 by_local[1024];
 	union {
-		struct lp_sample_record records[LP_SAMPLE_ROOM];
+		struct {
+			struct lp_sample_record records[LP_SAMPLE_ROOM];
+			struct lp_sample_tuple tuples[LP_SAMPLE_ROOM];
+		};
 		struct lp_sample_port ports[LP_SAMPLE_ROOM];
 	};
 	/* the program's own: scalars kept here do not multiply the verifier's states */
-	__u64 nodes[LP_SAMPLE_ROOM];
-	__u64 lanes[LP_SAMPLE_BLOCK], next[LP_SAMPLE_BLOCK];
-	__u32 n, mark;
-	__u32 i, touched;
+	struct {
+		__u64 key;
+		__u32 base, zero;
+	} slots[LP_SAMPLE_SLOTS];
+	__u64 socks[LP_SAMPLE_ROOM];
+	__u64 lanes[LP_SAMPLE_BLOCK], next[LP_SAMPLE_BLOCK], words[LP_SAMPLE_BLOCK];
+	volatile __u64 net;
+	__u64 seed, jiffies;
+	__u32 now_ms;
+	__u32 n, mark, tuple;
+	__u32 i, k, owners;
+	__u32 moved, scattered, zero;
 };

@@ -93,8 +93,13 @@ typedef struct {
 } atomic64_t;
 
 struct sock_common {
-	__be32 skc_daddr;
-	__be32 skc_rcv_saddr;
+	union {
+		__u64 skc_addrpair; /* both */
+		struct {
+			__be32 skc_daddr;
+			__be32 skc_rcv_saddr;
+		};
+	};
 	unsigned int skc_hash;
 	__be16 skc_dport;
 	__u16 skc_num;
@@ -102,6 +107,7 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	unsigned char skc_ipv6only : 1;
 	int skc_bound_dev_if;
+	struct hlist_node skc_bind_node;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -150,6 +156,15 @@ struct inet_bind_bucket {
 	signed char fastreuse;
 	signed char fastreuseport;
 	struct hlist_node node;
+	struct hlist_head bhash2; /* since Linux 6.9 */
+};
+
+struct inet_bind2_bucket {
+	possible_net_t ib_net;
+	unsigned short port;
+	struct in6_addr v6_rcv_saddr;
+	struct hlist_node bhash_node;
+	struct hlist_head owners;
 };
 
 #pragma clang attribute pop

@@ -24,8 +24,8 @@ struct check_options {
 	double rate;
 };
 
-enum { MOST_NEEDED = 65535 };
-enum key { KEY_TO = 256, KEY_NEED, KEY_RATE };
+enum { MOST_NEEDED = 65535, SAMPLE_EXACT = 8000 };
+enum key { KEY_TO = 256, KEY_NEED, KEY_RATE, KEY_READER, KEY_EXACT };
 
 static const struct argp_option options[] = {
         {"warn", 'w', "PERCENT", 0, "warning from so much in use on (80%)", 0},
@@ -40,6 +40,10 @@ static const struct argp_option options[] = {
         {"need", KEY_NEED, "N", 0, "with --to: critical where fewer than N are left", 0},
         {"rate", KEY_RATE, "R", 0,
          "with --to: critical where R new connections a second can't last", 0},
+        {"reader", KEY_READER, "READER", 0,
+         "how to read sockets: 'diag', 'bpf' or 'auto' (the default)", 0},
+        {"exact", KEY_EXACT, NULL, 0,
+         "count all sockets, also where there are so many that a sample would do", 0},
         {0},
 };
 
@@ -85,6 +89,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_RATE:
 		o->has_rate = true;
 		o->rate = option_real(state, "rate", arg, "/s", 0, 1e6);
+		return 0;
+	case KEY_READER:
+		o->look.reader = option_reader(state, arg);
+		return 0;
+	case KEY_EXACT:
+		o->look.exact = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		usage_error(state, "'%s' is one too many: check takes options only", arg);
@@ -338,6 +348,9 @@ int check_main(int argc, char **argv)
 		return EX_USAGE;
 	if (o.to)
 		o.look.kind = "local-ports";
+	/* a sample is exact from there on, and knows nothing of small pools */
+	if (o.to || o.warn < SAMPLE_EXACT)
+		o.look.exact = true;
 	struct lastport_report *report = NULL;
 	struct line line = {0};
 	int r = lastport_look(&o.look, &report, line.text, sizeof(line.text));

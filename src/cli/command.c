@@ -96,6 +96,13 @@ const char *option_destination(const struct argp_state *state, const char *text)
 	return text;
 }
 
+const char *option_reader(const struct argp_state *state, const char *text)
+{
+	if (strcmp(text, "diag") != 0 && strcmp(text, "bpf") != 0 && strcmp(text, "auto") != 0)
+		usage_error(state, "reader '%s': expected diag, bpf or auto", text);
+	return text;
+}
+
 uint64_t option_count(const struct argp_state *state, const char *what, const char *text,
                       uint64_t low, uint64_t high)
 {

@@ -66,6 +66,9 @@ int write_status(int error);
 /* A kind of limit; the error lists them all. */
 const char *option_kind(const struct argp_state *state, const char *text);
 
+/* "diag", "bpf" or "auto". Returns the text. */
+const char *option_reader(const struct argp_state *state, const char *text);
+
 /* "10.1.2.3:443" or "[::1]:80". Returns the text. */
 const char *option_destination(const struct argp_state *state, const char *text);
 

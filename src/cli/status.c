@@ -15,7 +15,7 @@ struct status_options {
 	unsigned width; /* 0: that of the output */
 };
 
-enum key { KEY_READER = 256, KEY_COLOUR };
+enum key { KEY_READER = 256, KEY_EXACT, KEY_COLOUR };
 
 static const struct argp_option options[] = {
         {"all", 'a', NULL, 0, "every limit, unused ones too", 0},
@@ -31,18 +31,13 @@ static const struct argp_option options[] = {
          0},
         {"reader", KEY_READER, "READER", 0,
          "how to read sockets: 'diag', 'bpf' or 'auto' (the default)", 0},
+        {"exact", KEY_EXACT, NULL, 0,
+         "count all sockets, also where there are so many that a sample would do", 0},
         {"colour", KEY_COLOUR, "WHEN", 0, "'auto' (the default), 'always' or 'never'", 0},
         {"color", 0, NULL, OPTION_ALIAS, NULL, 0},
         {"width", 'w', "COLUMNS", 0, "columns to write for; else the terminal's", 0},
         {0},
 };
-
-static const char *option_reader(const struct argp_state *state, const char *text)
-{
-	if (strcmp(text, "diag") != 0 && strcmp(text, "bpf") != 0 && strcmp(text, "auto") != 0)
-		usage_error(state, "reader '%s': expected diag, bpf or auto", text);
-	return text;
-}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -69,6 +64,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_READER:
 		o->look.reader = option_reader(state, arg);
+		return 0;
+	case KEY_EXACT:
+		o->look.exact = true;
 		return 0;
 	case KEY_COLOUR:
 		o->colour = option_when(state, arg);

@@ -74,15 +74,18 @@ uint32_t lp_bpf_reader_hz(struct lp_bpf_reader *reader, const struct lp_sample_p
 
 struct lp_bpf_reader {
 	struct sample *programs;
-	struct lp_sample_out *out; /* mapped */
+	struct lp_sample_out *out; /* mapped: LP_SAMPLE_WORKERS */
 };
+
+enum { OUT_SIZE = LP_SAMPLE_WORKERS * sizeof(struct lp_sample_out) };
+_Static_assert(sizeof(struct lp_sample_out) % 8 == 0, "entries follow each other");
 
 void lp_bpf_reader_close(struct lp_bpf_reader *reader)
 {
 	if (!reader)
 		return;
 	if (reader->out)
-		(void)munmap(reader->out, sizeof(*reader->out));
+		(void)munmap(reader->out, OUT_SIZE);
 	sample__destroy(reader->programs);
 	free(reader);
 }
@@ -108,7 +111,7 @@ static int load(struct lp_bpf_reader *reader, struct lp_error *why)
 	int r = sample__load(reader->programs);
 	if (r < 0)
 		return tell_refusal(r, why);
-	void *out = mmap(NULL, sizeof(*reader->out), PROT_READ | PROT_WRITE, MAP_SHARED,
+	void *out = mmap(NULL, OUT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 	                 reader->programs->maps.sampled.map_fd, 0);
 	if (out == MAP_FAILED)
 		return lp_fail(why, errno, "what the programs read can't be mapped: %s",
@@ -156,42 +159,43 @@ int lp_bpf_reader_here(struct lp_bpf_reader *reader, struct lp_sample_place *ret
 	return 0;
 }
 
-int lp_bpf_reader_walk(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
-                       lp_bpf_take_sockets take, void *context, struct lp_bpf_walk *ret)
+void lp_bpf_reader_by_local(struct lp_bpf_reader *reader, const uint64_t ports[1024])
 {
-	*ret = (struct lp_bpf_walk){0};
-	for (uint32_t done = 0, blocks = place->n_ehash / LP_SAMPLE_BLOCK; done < blocks;) {
-		struct lp_sample_walk walk = {.ehash = place->ehash,
-		                              .from = done * LP_SAMPLE_BLOCK,
-		                              .blocks = blocks - done};
-		int r = run(reader->programs->progs.lp_sample_walk.prog_fd, &walk, sizeof(walk));
-		if (r < 0)
-			return r;
-		if (!walk.blocks || walk.records > LP_SAMPLE_ROOM)
-			return -ENOTSUP;
-		ret->again += walk.again;
-		ret->torn += walk.torn;
-		ret->moved += walk.moved;
-		take(context, reader->out->records, walk.records);
-		done += walk.blocks;
-	}
-	return 0;
+	for (size_t i = 0; i < LP_SAMPLE_WORKERS; i++)
+		memcpy(reader->out[i].by_local, ports, sizeof(reader->out[i].by_local));
+}
+
+int lp_bpf_reader_walk(struct lp_bpf_reader *reader, struct lp_sample_walk *walk)
+{
+	int r = run(reader->programs->progs.lp_sample_walk.prog_fd, walk, sizeof(*walk));
+	if (r < 0)
+		return r;
+	bool sane =
+	        walk->strata && walk->records <= LP_SAMPLE_ROOM && walk->tuples <= walk->records;
+	return sane ? 0 : -ENOTSUP;
+}
+
+const struct lp_sample_out *lp_bpf_reader_out(const struct lp_bpf_reader *reader, uint32_t worker)
+{
+	return &reader->out[worker];
 }
 
 int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
-                        lp_bpf_take_ports take, void *context)
+                        bool addresses, lp_bpf_take_ports take, void *context)
 {
 	bool torn = false;
 	for (uint32_t from = 0; from < place->n_bhash;) {
-		struct lp_sample_ports ports = {
-		        .bhash = place->bhash, .n_bhash = place->n_bhash, .from = from};
+		struct lp_sample_ports ports = {.bhash = place->bhash,
+		                                .n_bhash = place->n_bhash,
+		                                .from = from,
+		                                .addresses = addresses};
 		int r = run(reader->programs->progs.lp_sample_ports.prog_fd, &ports, sizeof(ports));
 		if (r < 0)
 			return r;
 		if (ports.next <= from || ports.ports > LP_SAMPLE_ROOM)
 			return -ENOTSUP;
 		torn |= ports.torn != 0;
-		take(context, reader->out->ports, ports.ports);
+		take(context, reader->out[0].ports, ports.ports);
 		from = ports.next;
 	}
 	return torn ? -EAGAIN : 0;
@@ -217,22 +221,32 @@ int lp_bpf_reader_here(struct lp_bpf_reader *reader, struct lp_sample_place *ret
 	return -EOPNOTSUPP;
 }
 
-int lp_bpf_reader_walk(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
-                       lp_bpf_take_sockets take, void *context, struct lp_bpf_walk *ret)
+void lp_bpf_reader_by_local(struct lp_bpf_reader *reader, const uint64_t ports[1024])
 {
 	(void)reader;
-	(void)place;
-	(void)take;
-	(void)context;
-	*ret = (struct lp_bpf_walk){0};
+	(void)ports;
+}
+
+int lp_bpf_reader_walk(struct lp_bpf_reader *reader, struct lp_sample_walk *walk)
+{
+	(void)reader;
+	(void)walk;
 	return -EOPNOTSUPP;
 }
 
+const struct lp_sample_out *lp_bpf_reader_out(const struct lp_bpf_reader *reader, uint32_t worker)
+{
+	(void)reader;
+	(void)worker;
+	return NULL;
+}
+
 int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
-                        lp_bpf_take_ports take, void *context)
+                        bool addresses, lp_bpf_take_ports take, void *context)
 {
 	(void)reader;
 	(void)place;
+	(void)addresses;
 	(void)take;
 	(void)context;
 	return -EOPNOTSUPP;

@@ -6,6 +6,7 @@
  * sockets, in calls that each hold up the kernel for about a millisecond at most.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -15,7 +16,7 @@ struct lp_bpf_reader;
 
 /*
  * Loads the programs. -EOPNOTSUPP: built without them; -EPERM; what else the kernel answered: `why`
- * says what is missing. *ret is the caller's; one thread at a time may use it.
+ * says what is missing. *ret is the caller's; one thread at a time may use it, but for walks.
  */
 int lp_bpf_reader_open(struct lp_bpf_reader **ret, struct lp_error *why);
 void lp_bpf_reader_close(struct lp_bpf_reader *reader);
@@ -27,30 +28,27 @@ static inline void lp_bpf_reader_closep(struct lp_bpf_reader **reader)
 /* Where the calling thread's namespace keeps its sockets. 0 or a negative errno. */
 int lp_bpf_reader_here(struct lp_bpf_reader *reader, struct lp_sample_place *ret);
 
-/* How a walk went. */
-struct lp_bpf_walk {
-	uint64_t again; /* stretches walked again because they changed */
-	uint64_t torn;  /* stretches that changed each time: not wholly read */
-	uint64_t moved; /* sockets that became others while they were read */
-};
+/*
+ * Sets for all walks which local ports tell a tuple by themselves, whatever the remote one: those
+ * of listeners, of any namespace. Others' tuples have one remote port.
+ */
+void lp_bpf_reader_by_local(struct lp_bpf_reader *reader, const uint64_t ports[1024]);
 
-typedef void (*lp_bpf_take_sockets)(void *context, const struct lp_sample_record *records,
-                                    uint32_t n);
+/*
+ * One call, which may do less than was asked: `walk` tells how much. Different workers may call at
+ * once; what they read is theirs until their next call. 0 or a negative errno.
+ */
+int lp_bpf_reader_walk(struct lp_bpf_reader *reader, struct lp_sample_walk *walk);
+const struct lp_sample_out *lp_bpf_reader_out(const struct lp_bpf_reader *reader, uint32_t worker);
+
 typedef void (*lp_bpf_take_ports)(void *context, const struct lp_sample_port *ports, uint32_t n);
 
 /*
- * Every socket of the table of connections of `place`, of all namespaces that share it: `take` gets
- * some thousand at a time. 0 or a negative errno.
- */
-int lp_bpf_reader_walk(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
-                       lp_bpf_take_sockets take, void *context, struct lp_bpf_walk *ret);
-
-/*
- * Every port that connect() passes over, of all namespaces. 0, or a negative errno; -EAGAIN: not
- * all were seen.
+ * Every port that connect() passes over, and with `addresses` every port that is in use, by
+ * address; of all namespaces. 0, or a negative errno; -EAGAIN: not all were seen.
  */
 int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_place *place,
-                        lp_bpf_take_ports take, void *context);
+                        bool addresses, lp_bpf_take_ports take, void *context);
 
 /*
  * Jiffies a second, told by how many there were since boot when `place` was read. Measured (100 ms)

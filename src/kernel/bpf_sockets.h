@@ -3,22 +3,27 @@
 
 /*
  * Reads the sockets of several namespaces in one pass over the table that they share. What listens
- * or is bound comes from sock_diag, as ever; the connections, and the ports that connect() passes
- * over, from the kernel's own tables.
+ * comes from sock_diag, as ever; the connections, and the ports that connect() passes over, from
+ * the kernel's own tables. Of very many connections a sample is read first; the pools that may be
+ * near their limit are then counted one by one, or, where those are many, all are.
  */
 
-#include "kernel/bpf_reader.h"
-#include "kernel/reading.h"
+#include "kernel/bpf_pass.h"
 
-/* A namespace to read. */
-struct lp_bpf_stop {
-	struct lp_sample_place place;
-	struct lp_reading reading; /* begun */
+struct lp_bpf_options {
+	uint32_t hz; /* jiffies a second */
+	bool exact;  /* count all, however many there are */
+	/*
+	 * Where bound sockets were not asked for, the kernel's table of ports tells who is in the
+	 * way of bind().
+	 */
+	bool bound_by_ports;
+	uint32_t aim; /* connections of a sample; 0: as many as it takes. For tests */
 };
 
 /*
- * Reads the connections of n namespaces of the same table into their readings; `hz` is jiffies a
- * second. What can't be read is a gap. 0 or -ENOMEM.
+ * Reads the connections of n namespaces of the same table into their readings. What can't be read
+ * is a gap. 0 or -ENOMEM.
  */
-int lp_bpf_sockets_read(struct lp_bpf_reader *reader, uint32_t hz, struct lp_bpf_stop *stops,
-                        size_t n);
+int lp_bpf_sockets_read(struct lp_bpf_reader *reader, const struct lp_bpf_options *options,
+                        struct lp_bpf_stop *stops, size_t n);

@@ -153,6 +153,8 @@ struct lp_look_options {
 	bool log;                     /* read the kernel log too, in the calling thread meanwhile */
 	struct lp_owner_notes *notes; /* gets what lp_owners_find() needs; NULL: not asked */
 	enum lp_read_conntrack conntrack;
+	bool exact;      /* count all sockets, however many there are */
+	uint32_t sample; /* connections of a sample; 0: as many as it takes. For tests */
 };
 
 /* Fills a new snapshot of the machine. *ret is the caller's. */

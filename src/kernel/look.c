@@ -16,14 +16,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "kernel/bpf_sockets.h"
 #include "kernel/conntrack.h"
 #include "kernel/kernel.h"
 #include "kernel/kmsg.h"
+#include "kernel/look_bpf.h"
 #include "kernel/netstat.h"
 #include "kernel/owners.h"
 #include "kernel/sysctl_conf.h"
-#include "snapshot/pools.h"
 
 /* A namespace of the snapshot while it is looked at. */
 struct stop {
@@ -44,8 +43,7 @@ struct look {
 	bool partial; /* some namespaces were not read, so their sockets can't be subtracted */
 	/* sockstat's machine-wide `alloc`: what the namespaces' texts said least and most */
 	uint64_t allocated_low, allocated_high;
-	struct lp_bpf_reader *bpf; /* NULL: sock_diag reads */
-	uint32_t hz;               /* jiffies a second */
+	struct lp_look_bpf bpf;
 	int result;
 };
 
@@ -56,7 +54,7 @@ static void look_done(struct look *look)
 	free(look->stops);
 	lp_netns_list_done(&look->places);
 	lp_close_fd(&look->own);
-	lp_bpf_reader_close(look->bpf);
+	lp_look_bpf_done(&look->bpf);
 }
 
 /* Moves the calling thread. 0, or a negative errno. */
@@ -115,7 +113,7 @@ static void note_allocated(struct look *look)
 	struct lp_figure allocated = look->snapshot->machine.tcp_allocated;
 	if (!allocated.known)
 		return;
-	if (look->snapshot->n_netns == 1 || allocated.n < look->allocated_low)
+	if (!look->allocated_low || allocated.n < look->allocated_low)
 		look->allocated_low = allocated.n;
 	if (allocated.n > look->allocated_high)
 		look->allocated_high = allocated.n;
@@ -143,6 +141,20 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	return r < 0 ? r : name_it(look, place, netns);
 }
 
+/*
+ * Once more, now that the tables of all are known: sockstat counts what is allocated first and what
+ * is in the table then, and much can happen in between.
+ */
+static int read_allocated_again(struct look *look)
+{
+	struct lp_netns scratch = {0};
+	if (!look->snapshot->machine.tcp_allocated.known)
+		return 0;
+	int r = lp_sockstat_read(look->kernel, look->snapshot, &scratch);
+	note_allocated(look);
+	return r;
+}
+
 static int read_all_settings(struct look *look)
 {
 	for (size_t i = 0; i < look->places.n; i++) {
@@ -152,7 +164,8 @@ static int read_all_settings(struct look *look)
 		if (r < 0)
 			return r;
 	}
-	return look->machine_read ? 0 : lp_machine_read(look->kernel, look->snapshot);
+	int r = look->machine_read ? 0 : lp_machine_read(look->kernel, look->snapshot);
+	return r < 0 ? r : read_allocated_again(look);
 }
 
 static bool is_wanted(const struct look *look, size_t index)
@@ -219,7 +232,7 @@ static bool may_be_bound(const struct look *look)
 		const struct lp_netns *netns = &snapshot->netns[i];
 		if (!netns->in_use4.known || (netns->has_ipv6 && !netns->in_use6.known))
 			return true;
-		in_tables += netns->in_use4.n + (netns->in_use6.known ? netns->in_use6.n : 0);
+		in_tables += lp_netns_in_use(netns).n;
 	}
 	return look->allocated_low != look->allocated_high || look->allocated_high > in_tables;
 }
@@ -258,144 +271,13 @@ static const struct lp_port_map *reserved_of(const struct look *look, size_t ind
  */
 static bool has_others(const struct lp_netns *netns)
 {
-	if (!netns->sockets_used.known || !netns->in_use4.known)
-		return true;
-	uint64_t in_tables = netns->in_use4.n + (netns->in_use6.known ? netns->in_use6.n : 0);
-	return netns->sockets_used.n > in_tables;
+	struct lp_figure in_tables = lp_netns_in_use(netns);
+	return !netns->sockets_used.known || !in_tables.known ||
+	       netns->sockets_used.n > in_tables.n;
 }
-
-/* ---- by programs in the kernel ------------------------------------------------------------- */
-
-/* From so many TCP sockets on, reading them quicker makes good for loading the programs. */
-enum { SOCKETS_WORTH_LOADING = 100000 };
-
-/* Loads the programs and sees whether they find what they look for. */
-static int open_bpf(struct look *look, struct lp_error *why)
-{
-	struct lp_sample_place here;
-	int r = lp_bpf_reader_open(&look->bpf, why);
-	if (r < 0)
-		return r;
-	r = lp_bpf_reader_here(look->bpf, &here);
-	if (r == 0)
-		look->hz = lp_bpf_reader_hz(look->bpf, &here);
-	if (r == 0 && look->hz)
-		return 0;
-	lp_bpf_reader_close(look->bpf);
-	look->bpf = NULL;
-	return lp_fail(why, ENOTSUP, "this kernel's tables are not laid out as expected");
-}
-
-/* Opens the programs where they are asked for, or worth it. 0 or -ENOMEM. */
-static int choose_reader(struct look *look)
-{
-	struct lp_error why = {0};
-	struct lp_snapshot *snapshot = look->snapshot;
-	struct lp_figure sockets = lp_snapshot_sockets(snapshot);
-	bool asked = look->options->reader == LP_READ_BPF;
-	bool worth = look->options->reader == LP_READ_AUTO && sockets.known &&
-	             sockets.n >= SOCKETS_WORTH_LOADING;
-	if (!asked && !worth)
-		return 0;
-	int r = open_bpf(look, &why);
-	if (r == 0)
-		snapshot->reader = LP_READER_BPF;
-	if (r == 0 || !asked)
-		return 0;
-	return lp_snapshot_gap(snapshot, "reader", 0, "sock_diag read the sockets: %s", why.text);
-}
-
-/* Namespaces that are read in one pass. */
-struct group {
-	struct lp_bpf_stop stops[32];
-	size_t n;
-	uint64_t pools; /* at most so many will be kept */
-};
-
-static void group_done(struct group *group)
-{
-	for (size_t i = 0; i < group->n; i++)
-		lp_reading_done(&group->stops[i].reading);
-	*group = (struct group){0};
-}
-
-static int group_read(struct look *look, struct group *group)
-{
-	int r = lp_bpf_sockets_read(look->bpf, look->hz, group->stops, group->n);
-	for (size_t i = 0; i < group->n && r == 0; i++)
-		r = lp_reading_end(&group->stops[i].reading);
-	group_done(group);
-	return r;
-}
-
-/* How many pools a namespace may have: each has a socket. */
-static uint64_t pools_of(const struct lp_netns *netns)
-{
-	uint64_t sockets = netns->in_use4.n + netns->in_use6.n + netns->time_wait.n;
-	bool few = netns->in_use4.known && netns->time_wait.known && sockets < LP_POOLS_MAX;
-	return few ? sockets : LP_POOLS_MAX;
-}
-
-/* Whether it fits: the same table, and what is kept of all together is bounded. */
-static bool group_takes(const struct group *group, const struct lp_bpf_stop *stop, uint64_t pools)
-{
-	if (!group->n)
-		return true;
-	return group->n < sizeof(group->stops) / sizeof(group->stops[0]) &&
-	       group->stops[0].place.ehash == stop->place.ehash &&
-	       group->pools + pools <= LP_POOLS_MAX;
-}
-
-/* Takes the reading over, once there is room. */
-static int group_add(struct look *look, struct group *group, struct lp_bpf_stop *stop)
-{
-	uint64_t pools = pools_of(stop->reading.netns);
-	int r = group_takes(group, stop, pools) ? 0 : group_read(look, group);
-	if (r < 0)
-		return r;
-	group->stops[group->n++] = *stop;
-	stop->reading.sockets = NULL;
-	group->pools += pools;
-	return 0;
-}
-
-/* What holds ports in the namespace, and which table is its, from inside. */
-static int begin_stop(struct look *look, size_t index, const struct lp_sockets_options *options,
-                      struct lp_bpf_stop *stop)
-{
-	struct lp_netns *netns = &look->snapshot->netns[index];
-	int r = lp_reading_begin(&stop->reading, look->snapshot, netns, reserved_of(look, index),
-	                         options);
-	if (r < 0)
-		return r;
-	r = lp_bpf_reader_here(look->bpf, &stop->place);
-	if (r == 0)
-		return 0;
-	stop->reading.failed = true;
-	return lp_snapshot_gap(look->snapshot, "sockets", netns->inode, "connections: %s",
-	                       strerror(-r));
-}
-
-static int read_by_bpf(struct look *look, size_t index, const struct lp_sockets_options *options,
-                       struct group *group)
-{
-	struct lp_bpf_stop stop = {0};
-	int r = begin_stop(look, index, options, &stop);
-	if (r == 0 && (stop.reading.failed || !lp_reading_has_connections(&stop.reading))) {
-		lp_sockets_begin(stop.reading.sockets);
-		r = lp_reading_end(&stop.reading);
-	} else if (r == 0) {
-		r = group_add(look, group, &stop);
-	}
-	lp_reading_done(&stop.reading);
-	return r;
-}
-
-/* ---- by either ----------------------------------------------------------------------------- */
 
 /* The sockets of the namespace that the thread is in. */
-static int read_sockets(struct look *look, size_t index, const struct lp_sockets_options *options,
-                        struct group *group)
+static int read_sockets(struct look *look, size_t index, const struct lp_sockets_options *options)
 {
 	struct lp_netns *netns = &look->snapshot->netns[index];
 	struct lp_sockets_options those = *options;
@@ -406,23 +288,22 @@ static int read_sockets(struct look *look, size_t index, const struct lp_sockets
 		r = lp_netstat_read(look->kernel, look->snapshot, netns);
 	if (r < 0)
 		return r;
-	if (look->bpf)
-		return read_by_bpf(look, index, &those, group);
+	if (look->bpf.reader)
+		return lp_look_bpf_read(&look->bpf, look->snapshot, netns, reserved_of(look, index),
+		                        &those);
 	return lp_sockets_read(look->snapshot, netns, reserved_of(look, index), &those);
 }
 
 static int read_all_sockets(struct look *look, const struct lp_sockets_options *options)
 {
-	_cleanup_(group_done) struct group group = {0};
 	for (size_t i = 0; i < look->snapshot->n_netns; i++) {
 		const struct lp_netns_place *place = look->stops[i].place;
 		int r = enter(look, place);
-		r = r < 0 ? tell_not_entered(look, place, r)
-		          : read_sockets(look, i, options, &group);
+		r = r < 0 ? tell_not_entered(look, place, r) : read_sockets(look, i, options);
 		if (r < 0)
 			return r;
 	}
-	return group_read(look, &group);
+	return look->bpf.reader ? lp_look_bpf_end(&look->bpf) : 0;
 }
 
 static void *look_around(void *context)
@@ -433,7 +314,7 @@ static void *look_around(void *context)
 	if (r == 0)
 		r = choose_options(look, &options);
 	if (r == 0)
-		r = choose_reader(look);
+		r = lp_look_bpf_choose(&look->bpf, look->options, look->snapshot);
 	if (r == 0)
 		r = select_wanted(look);
 	if (r == 0)

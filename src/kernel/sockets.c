@@ -140,13 +140,13 @@ static const struct walk connections = {"connections", CONNECTIONS, lp_sockets_b
 bool lp_reading_has_connections(const struct lp_reading *reading)
 {
 	const struct lp_netns *netns = reading->netns;
-	if (!netns->in_use4.known || !netns->time_wait.known)
+	struct lp_figure in_use = lp_netns_in_use(netns);
+	if (!in_use.known || !netns->time_wait.known)
 		return true;
-	uint64_t sockets = netns->in_use4.n + netns->time_wait.n +
-	                   (netns->in_use6.known ? netns->in_use6.n : 0);
 	/* requests are not in sockstat, but where no segment ever came there are none */
 	bool untouched = netns->tcp_counters.in_segs.known && !netns->tcp_counters.in_segs.n;
-	return sockets > netns->n_listeners || (netns->n_listeners && !untouched);
+	return in_use.n + netns->time_wait.n > netns->n_listeners ||
+	       (netns->n_listeners && !untouched);
 }
 
 static int tell_what_is_left_out(struct lp_snapshot *snapshot, const struct lp_netns *netns,

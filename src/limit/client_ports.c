@@ -25,7 +25,8 @@ static int add_pool(struct lp_limits *limits, const struct lp_netns *netns, size
 		return -ENOMEM;
 	limit->pool = pool;
 	limit->reusable = lp_figure(time_wait);
-	limit->exact = !pool->missed && !netns->sockets_torn;
+	limit->exact = !pool->missed && !pool->about && !netns->sockets_torn;
+	limit->about = pool->about;
 	limit->assumed = (pool->low_ports ? 0 : LP_ASSUME_CLIENT_PORTS) |
 	                 (time_wait ? LP_ASSUME_SYN_REPLACES : 0);
 	return 0;

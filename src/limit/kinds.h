@@ -22,9 +22,6 @@ bool lp_range_is_odd(const struct lp_netns *netns);
 /* What a limit of a listener is of, for people: "0.0.0.0:443". */
 void lp_where_listener(const struct lp_limit *limit, const char *arrow, char *buf, size_t size);
 
-/* All connections of a pool, TIME_WAIT included. */
-uint32_t lp_pool_total(const struct lp_pool *pool);
-
 /*
  * bind(port 0) begins with the parity that connect() tries last. Ports of that parity in a pool
  * that is far from having used up the other one look chosen by bind().

@@ -178,11 +178,3 @@ bool lp_range_is_odd(const struct lp_netns *netns)
 	uint64_t size = netns->range_high.n - netns->range_low.n + 1;
 	return size > 1 && size % 2 == 1;
 }
-
-uint32_t lp_pool_total(const struct lp_pool *pool)
-{
-	uint32_t sum = 0;
-	for (int state = 0; state < LP_STATES; state++)
-		sum += pool->states[state];
-	return sum;
-}

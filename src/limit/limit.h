@@ -50,7 +50,8 @@ struct lp_limit {
 	uint64_t headroom;
 	struct lp_figure reusable;
 	uint32_t pressure; /* used / capacity, permyriad, rounded down; capacity 0 is LP_FULL */
-	bool exact;        /* false: an estimate */
+	bool exact;        /* false: an estimate … */
+	uint32_t about;    /* … of `used`, hardly ever off by more; 0: not told */
 	bool echo;         /* says what another limit of the list says too */
 	unsigned assumed;  /* bits of enum lp_assumption */
 	/* what it is a limit of; points into the snapshot, NULL for the namespace or machine */

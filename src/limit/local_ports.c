@@ -67,7 +67,8 @@ static int add_pool(struct lp_limits *limits, const struct lp_netns *netns, size
 		return -ENOMEM;
 	limit->pool = pool;
 	limit->reusable = lp_figure(reusable);
-	limit->exact = !pool->missed && !netns->sockets_torn;
+	limit->exact = !pool->missed && !pool->about && !netns->sockets_torn;
+	limit->about = pool->about;
 	limit->assumed = assumed | (reusable && !netns->aged_exact ? LP_ASSUME_TIMESTAMPS : 0);
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include "snapshot/pools.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ enum {
 	SLOTS = 65536, /* a power of two above LP_POOLS_MAX */
 	NO_POOL = 0,
 	DROP_LEVELS = 1024, /* counts above it are never dropped one by one */
+	ESTIMATE_OFF = 2,   /* standard deviations, were connections strewn by chance */
 };
 _Static_assert(LP_POOLS_MAX < UINT16_MAX && LP_POOLS_MAX < SLOTS / 2, "index fits 16 bits");
 
@@ -21,6 +23,7 @@ struct lp_pools {
 	struct lp_pool *items;
 	size_t n, room;
 	bool fixed;
+	uint32_t round;
 	uint32_t dropped_bound;
 	uint64_t summed_pools, summed_sockets;
 	uint16_t slots[SLOTS]; /* open addressing; index into items + 1 */
@@ -32,6 +35,7 @@ int lp_pools_new(struct lp_pools **ret)
 	if (!pools)
 		return -ENOMEM;
 	pools->seed = lp_hash_seed();
+	pools->round = 1;
 	*ret = pools;
 	return 0;
 }
@@ -44,31 +48,44 @@ void lp_pools_free(struct lp_pools *pools)
 	free(pools);
 }
 
-static void clear_counts(struct lp_pool *pool)
+void lp_pool_clear(struct lp_pool *pool)
 {
 	*pool = (struct lp_pool){.key = pool->key, .oldest_left_ms = LP_TIME_WAIT_S * 1000};
+}
+
+static void times(uint16_t *count, uint32_t share)
+{
+	uint32_t product = *count * share;
+	*count = product < UINT16_MAX ? (uint16_t)product : UINT16_MAX;
+}
+
+void lp_pool_estimate(struct lp_pool *pool, uint32_t share)
+{
+	uint32_t n = lp_pool_total(pool);
+	double off = ESTIMATE_OFF * share * sqrt(n);
+	for (int state = 0; state < LP_STATES; state++)
+		times(&pool->states[state], share);
+	for (int second = 0; second < LP_TIME_WAIT_S; second++)
+		times(&pool->left[second], share);
+	times(&pool->aged, share);
+	times(&pool->low_ports, share);
+	times(&pool->late_ports, share);
+	pool->about = off < UINT16_MAX ? (uint16_t)ceil(off) : UINT16_MAX;
 }
 
 void lp_pools_restart(struct lp_pools *pools)
 {
 	pools->summed_sockets = 0;
+	pools->round++;
 	if (pools->fixed) {
 		for (size_t i = 0; i < pools->n; i++)
-			clear_counts(&pools->items[i]);
+			lp_pool_clear(&pools->items[i]);
 		return;
 	}
 	pools->n = 0;
 	pools->dropped_bound = 0;
 	pools->summed_pools = 0;
 	memset(pools->slots, 0, sizeof(pools->slots));
-}
-
-static uint32_t total(const struct lp_pool *pool)
-{
-	uint32_t sum = 0;
-	for (int state = 0; state < LP_STATES; state++)
-		sum += pool->states[state];
-	return sum;
 }
 
 /* The slot of a key: that of its pool, or the empty one where it would go. */
@@ -83,6 +100,7 @@ static uint16_t *find_slot(struct lp_pools *pools, const struct lp_pool_key *key
 
 static void index_again(struct lp_pools *pools)
 {
+	pools->round++;
 	memset(pools->slots, 0, sizeof(pools->slots));
 	for (size_t i = 0; i < pools->n; i++)
 		*find_slot(pools, &pools->items[i].key) = (uint16_t)(i + 1);
@@ -90,15 +108,15 @@ static void index_again(struct lp_pools *pools)
 
 static uint32_t weight(const struct lp_pool *pool)
 {
-	uint32_t sum = total(pool) + pool->missed;
+	uint32_t sum = lp_pool_total(pool) + pool->missed;
 	return sum < DROP_LEVELS ? sum : DROP_LEVELS - 1;
 }
 
 static void drop_pool(struct lp_pools *pools, const struct lp_pool *pool)
 {
-	uint32_t bound = total(pool) + pool->missed;
+	uint32_t bound = lp_pool_total(pool) + pool->missed;
 	pools->summed_pools++;
-	pools->summed_sockets += total(pool);
+	pools->summed_sockets += lp_pool_total(pool);
 	if (bound > pools->dropped_bound)
 		pools->dropped_bound = bound;
 }
@@ -146,18 +164,38 @@ struct lp_pool *lp_pools_get(struct lp_pools *pools, const struct lp_pool_key *k
 	}
 	struct lp_pool *pool = &pools->items[pools->n++];
 	pool->key = *key;
-	clear_counts(pool);
+	lp_pool_clear(pool);
 	pool->missed =
 	        (uint16_t)(pools->dropped_bound < UINT16_MAX ? pools->dropped_bound : UINT16_MAX);
 	*slot = (uint16_t)pools->n;
 	return pool;
 }
 
+uint32_t lp_pools_round(const struct lp_pools *pools)
+{
+	return pools->round;
+}
+
+size_t lp_pools_number(const struct lp_pools *pools, const struct lp_pool *pool)
+{
+	return (size_t)(pool - pools->items);
+}
+
+struct lp_pool *lp_pools_at(struct lp_pools *pools, size_t number)
+{
+	return &pools->items[number];
+}
+
+size_t lp_pools_count(const struct lp_pools *pools)
+{
+	return pools->n;
+}
+
 static bool any_counted_short(const struct lp_pools *pools, uint32_t floor)
 {
 	for (size_t i = 0; i < pools->n; i++) {
 		const struct lp_pool *pool = &pools->items[i];
-		if (pool->missed && total(pool) + pool->missed >= floor)
+		if (pool->missed && lp_pool_total(pool) + pool->missed >= floor)
 			return true;
 	}
 	return false;
@@ -170,7 +208,7 @@ bool lp_pools_fix(struct lp_pools *pools, uint32_t floor)
 	size_t kept = 0;
 	for (size_t i = 0; i < pools->n; i++) {
 		const struct lp_pool *pool = &pools->items[i];
-		if (total(pool) + pool->missed >= floor)
+		if (lp_pool_total(pool) + pool->missed >= floor)
 			pools->items[kept++] = *pool;
 		else
 			drop_pool(pools, pool);

@@ -11,6 +11,12 @@
 
 enum { LP_POOLS_MAX = 24576 };
 
+/* Sets its counts to 0. */
+void lp_pool_clear(struct lp_pool *pool);
+
+/* One connection in `share` was counted: makes that an estimate of all, and says how good. */
+void lp_pool_estimate(struct lp_pool *pool, uint32_t share);
+
 struct lp_pools;
 
 int lp_pools_new(struct lp_pools **ret);
@@ -21,6 +27,15 @@ void lp_pools_restart(struct lp_pools *pools);
 
 /* The pool of a key, new ones zeroed; NULL where it is only summed. Valid until the next call. */
 struct lp_pool *lp_pools_get(struct lp_pools *pools, const struct lp_pool_key *key);
+
+/*
+ * The same by number, as long as the round lasts: it ends where pools are dropped, fixed or
+ * restarted. Rounds begin with 1.
+ */
+uint32_t lp_pools_round(const struct lp_pools *pools);
+size_t lp_pools_number(const struct lp_pools *pools, const struct lp_pool *pool);
+struct lp_pool *lp_pools_at(struct lp_pools *pools, size_t number);
+size_t lp_pools_count(const struct lp_pools *pools);
 
 /*
  * After a walk: true where pools of at least `floor` connections may have been counted short. The

@@ -138,17 +138,41 @@ struct lp_process *lp_snapshot_add_process(struct lp_snapshot *snapshot)
 	              sizeof(struct lp_process));
 }
 
+uint32_t lp_pool_total(const struct lp_pool *pool)
+{
+	uint32_t sum = 0;
+	for (int state = 0; state < LP_STATES; state++)
+		sum += pool->states[state];
+	return sum;
+}
+
+struct lp_figure lp_netns_in_use(const struct lp_netns *netns)
+{
+	struct lp_figure in_use = netns->in_use4;
+	if (in_use.known && netns->in_use6.known)
+		in_use.n += netns->in_use6.n;
+	return in_use;
+}
+
 struct lp_figure lp_snapshot_sockets(const struct lp_snapshot *snapshot)
 {
 	struct lp_figure sum = lp_figure(0);
 	for (size_t i = 0; i < snapshot->n_netns; i++) {
 		const struct lp_netns *netns = &snapshot->netns[i];
-		if (!netns->in_use4.known || !netns->time_wait.known)
+		struct lp_figure in_use = lp_netns_in_use(netns);
+		if (!in_use.known || !netns->time_wait.known)
 			return (struct lp_figure){0};
-		sum.n += netns->in_use4.n + netns->time_wait.n;
-		sum.n += netns->in_use6.known ? netns->in_use6.n : 0;
+		sum.n += in_use.n + netns->time_wait.n;
 	}
 	return sum;
+}
+
+uint32_t lp_snapshot_sampled(const struct lp_snapshot *snapshot)
+{
+	uint32_t most = 0;
+	for (size_t i = 0; i < snapshot->n_netns; i++)
+		most = snapshot->netns[i].sampled > most ? snapshot->netns[i].sampled : most;
+	return most;
 }
 
 uint32_t lp_netns_range_ports(const struct lp_netns *netns)

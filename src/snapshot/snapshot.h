@@ -93,6 +93,7 @@ struct lp_pool {
 	uint16_t aged;           /* TIME_WAIT older than tcp_tw_reuse_delay: see aged_exact */
 	uint16_t oldest_left_ms; /* time left of the oldest TIME_WAIT; 0 to 60000 */
 	uint16_t missed;         /* at most so many more were summed away before it was kept */
+	uint16_t about;          /* estimated: hardly ever off by more; 0: counted */
 	uint16_t low_ports;      /* LP_ACCEPTED: client ports below 1024 */
 	uint16_t late_ports;     /* LP_OPENED: ports of the parity that connect() tries last */
 	uint16_t left[LP_TIME_WAIT_S]; /* TIME_WAIT by whole seconds left */
@@ -160,6 +161,11 @@ struct lp_netns {
 
 	bool sockets_read; /* what follows was read … */
 	bool sockets_torn; /* … but not wholly: there is a gap that says why */
+	/*
+	 * One connection in so many was read: `states`, `timers` and the pools with `about` are
+	 * estimates, and small pools are not among these. 0: all were.
+	 */
+	uint32_t sampled;
 	uint64_t states[LP_STATES];
 	struct lp_timers timers;
 	uint32_t oldest_left_ms; /* time left of the oldest TIME_WAIT; 0 to 60000 */
@@ -243,8 +249,17 @@ struct lp_process *lp_snapshot_add_process(struct lp_snapshot *snapshot);
 /* What a process runs; NULL where it was not looked up. */
 const struct lp_program *lp_snapshot_program(const struct lp_snapshot *snapshot, pid_t pid);
 
+/* All connections of a pool, TIME_WAIT included. */
+uint32_t lp_pool_total(const struct lp_pool *pool);
+
+/* Sockets in a namespace's TCP tables, of both families, without TIME_WAIT: known if IPv4's are. */
+struct lp_figure lp_netns_in_use(const struct lp_netns *netns);
+
 /* TCP sockets of all namespaces, TIME_WAIT included, from sockstat: known if all were. */
 struct lp_figure lp_snapshot_sockets(const struct lp_snapshot *snapshot);
+
+/* The most that `sampled` is in any namespace; 0: nothing is an estimate for that reason. */
+uint32_t lp_snapshot_sampled(const struct lp_snapshot *snapshot);
 
 /* Ports of the range, less reserved: 0 when the range is not known. */
 uint32_t lp_netns_range_ports(const struct lp_netns *netns);

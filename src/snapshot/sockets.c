@@ -14,7 +14,6 @@
 enum {
 	BINDS_MAX = 256, /* local addresses with a port map each: 2 MiB */
 	BINDS_SLOTS = 1024,
-	NO_BIND = UINT16_MAX,
 };
 
 /* A port that an explicit bind holds. */
@@ -46,7 +45,7 @@ struct lp_sockets {
 	struct lp_port_map listening; /* a listener on any address */
 	struct lp_port_map explicit;  /* a listener or bound socket on any address */
 	struct lp_port_map closed;    /* connect() passes over it; if knows_closed */
-	bool knows_closed;
+	bool knows_closed, knows_taken;
 	struct lp_port_map usable; /* connect() may choose it */
 	struct lp_port_map taken;  /* a connection on any address */
 	struct lp_port_map taken4; /* one that is in the way of 0.0.0.0 */
@@ -157,6 +156,20 @@ void lp_sockets_closed(struct lp_sockets *sockets, uint16_t port)
 	lp_port_set(&sockets->closed, port);
 }
 
+static void forget_taken(struct lp_sockets *s)
+{
+	memset(&s->taken, 0, sizeof(s->taken));
+	memset(&s->taken4, 0, sizeof(s->taken4));
+	memset(&s->taken6, 0, sizeof(s->taken6));
+	forget_binds(s);
+}
+
+void lp_sockets_know_taken(struct lp_sockets *sockets, bool knows)
+{
+	sockets->knows_taken = knows;
+	forget_taken(sockets);
+}
+
 /* The ports that connect() passes over. */
 static const struct lp_port_map *closed(const struct lp_sockets *s)
 {
@@ -172,17 +185,16 @@ void lp_sockets_begin(struct lp_sockets *sockets)
 {
 	struct lp_netns *netns = sockets->netns;
 	lp_listeners_begin(netns);
+	netns->sampled = 0;
 	memset(netns->states, 0, sizeof(netns->states));
 	memset(&netns->timers, 0, sizeof(netns->timers));
 	netns->oldest_left_ms = LP_TIME_WAIT_S * 1000;
 	memset(&sockets->usable, 0, sizeof(sockets->usable));
-	memset(&sockets->taken, 0, sizeof(sockets->taken));
-	memset(&sockets->taken4, 0, sizeof(sockets->taken4));
-	memset(&sockets->taken6, 0, sizeof(sockets->taken6));
 	for (uint32_t port = sockets->low; port <= sockets->high; port++)
 		if (!lp_port_get(sockets->reserved, port) && !lp_port_get(closed(sockets), port))
 			lp_port_set(&sockets->usable, port);
-	forget_binds(sockets);
+	if (!sockets->knows_taken)
+		forget_taken(sockets);
 	lp_pools_restart(sockets->pools);
 	if (sockets->sighted)
 		lp_sightings_forget(sockets->sightings, sockets->index);
@@ -210,22 +222,50 @@ static struct bind_map *bind_of(struct lp_sockets *s, const struct lp_address *a
 	return map;
 }
 
-static void take_port(struct lp_sockets *s, const struct lp_socket *socket)
+static struct bind_map *bind_at(struct lp_sockets *s, const struct lp_address *address,
+                                struct lp_seat *seat)
 {
-	struct bind_map *map = bind_of(s, &socket->local);
+	if (seat && seat->bind)
+		return &s->binds[seat->bind - 1];
+	struct bind_map *map = bind_of(s, address);
+	if (map && seat)
+		seat->bind = (uint32_t)(map - s->binds) + 1;
+	return map;
+}
+
+static void take_port(struct lp_sockets *s, const struct lp_address *address, uint16_t port,
+                      enum lp_told v6only, struct lp_seat *seat)
+{
+	struct bind_map *map = bind_at(s, address, seat);
 	if (map)
-		lp_port_set(map->taken, socket->local_port);
-	lp_port_set(&s->taken, socket->local_port);
-	if (socket->local.family == AF_INET || socket->v6only == LP_NO)
-		lp_port_set(&s->taken4, socket->local_port);
-	else if (socket->v6only == LP_UNTOLD)
-		lp_port_set(&s->taken6, socket->local_port);
+		lp_port_set(map->taken, port);
+	lp_port_set(&s->taken, port);
+	if (address->family == AF_INET || v6only == LP_NO)
+		lp_port_set(&s->taken4, port);
+	else if (v6only == LP_UNTOLD)
+		lp_port_set(&s->taken6, port);
+}
+
+int lp_sockets_taken(struct lp_sockets *sockets, const struct lp_address *address, uint16_t port,
+                     enum lp_told v6only)
+{
+	if (lp_address_is_any(address))
+		return lp_sockets_bound(sockets, address, port, v6only == LP_YES);
+	if (in_range(sockets, port))
+		take_port(sockets, address, port, v6only, NULL);
+	return 0;
+}
+
+/* Where a histogram of timers has it. */
+static uint32_t second_of(uint32_t left_ms)
+{
+	uint32_t second = left_ms / 1000;
+	return second < LP_TIME_WAIT_S ? second : LP_TIME_WAIT_S - 1;
 }
 
 static void count_timer(struct lp_netns *netns, uint32_t left_ms)
 {
-	uint32_t second = left_ms / 1000;
-	netns->timers.left[second < LP_TIME_WAIT_S ? second : LP_TIME_WAIT_S - 1]++;
+	netns->timers.left[second_of(left_ms)]++;
 	if (left_ms < netns->oldest_left_ms)
 		netns->oldest_left_ms = left_ms;
 }
@@ -257,14 +297,42 @@ static void count_in_pool(const struct lp_sockets *s, struct lp_pool *pool,
 		bump(&pool->late_ports, (socket->local_port - s->low) & 1);
 	if (socket->state != LP_TIME_WAIT)
 		return;
-	uint32_t second = socket->left_ms / 1000;
-	bump(&pool->left[second < LP_TIME_WAIT_S ? second : LP_TIME_WAIT_S - 1], true);
+	bump(&pool->left[second_of(socket->left_ms)], true);
 	bump(&pool->aged, is_aged(s, socket));
 	if (socket->left_ms < pool->oldest_left_ms)
 		pool->oldest_left_ms = (uint16_t)socket->left_ms;
 }
 
+/* The pool that a connection counts in; NULL for none, or where pools are only summed. */
+static struct lp_pool *pool_of(struct lp_sockets *s, const struct lp_socket *socket,
+                               struct lp_seat *seat)
+{
+	bool accepted = lp_port_get(&s->listening, socket->local_port);
+	if (!accepted && !lp_port_get(&s->usable, socket->local_port))
+		return NULL;
+	if (seat && seat->round == lp_pools_round(s->pools))
+		return lp_pools_at(s->pools, seat->pool);
+	struct lp_pool_key key = {
+	        .local = socket->local,
+	        .remote = socket->remote,
+	        .port = accepted ? socket->local_port : socket->remote_port,
+	        .side = accepted ? LP_ACCEPTED : LP_OPENED,
+	};
+	struct lp_pool *pool = lp_pools_get(s->pools, &key);
+	if (pool && seat) {
+		seat->round = lp_pools_round(s->pools);
+		seat->pool = (uint32_t)lp_pools_number(s->pools, pool);
+	}
+	return pool;
+}
+
 void lp_sockets_add(struct lp_sockets *sockets, const struct lp_socket *socket)
+{
+	lp_sockets_add_at(sockets, socket, NULL);
+}
+
+void lp_sockets_add_at(struct lp_sockets *sockets, const struct lp_socket *socket,
+                       struct lp_seat *seat)
 {
 	struct lp_netns *netns = sockets->netns;
 	netns->states[socket->state]++;
@@ -272,33 +340,72 @@ void lp_sockets_add(struct lp_sockets *sockets, const struct lp_socket *socket)
 		count_timer(netns, socket->left_ms);
 	if (socket->state == LP_SYN_RECV)
 		lp_listeners_request(netns, &socket->local, socket->local_port);
-	if (in_range(sockets, socket->local_port))
-		take_port(sockets, socket);
-
-	struct lp_pool_key key = {.local = socket->local, .remote = socket->remote};
-	if (lp_port_get(&sockets->listening, socket->local_port)) {
-		key.side = LP_ACCEPTED;
-		key.port = socket->local_port;
-	} else if (lp_port_get(&sockets->usable, socket->local_port)) {
-		key.side = LP_OPENED;
-		key.port = socket->remote_port;
-	} else {
-		return;
-	}
-	if (sockets->sightings && socket->cookie) {
-		lp_sightings_add(sockets->sightings, sockets->index, &key, socket->cookie,
+	if (!sockets->knows_taken && in_range(sockets, socket->local_port))
+		take_port(sockets, &socket->local, socket->local_port, socket->v6only, seat);
+	struct lp_pool *pool = pool_of(sockets, socket, seat);
+	if (pool && sockets->sightings && socket->cookie) {
+		lp_sightings_add(sockets->sightings, sockets->index, &pool->key, socket->cookie,
 		                 socket->inode, socket->state);
 		sockets->sighted = true;
 	}
-	struct lp_pool *pool = lp_pools_get(sockets->pools, &key);
 	if (pool)
 		count_in_pool(sockets, pool, socket);
+}
+
+bool lp_sockets_listens(const struct lp_sockets *sockets, uint16_t port)
+{
+	return lp_port_get(&sockets->listening, port);
 }
 
 bool lp_sockets_recount(struct lp_sockets *sockets)
 {
 	uint32_t ports = lp_port_count(&sockets->usable, sockets->low, sockets->high);
 	return lp_pools_fix(sockets->pools, ports / 100);
+}
+
+/* ---- a sample ------------------------------------------------------------------------------ */
+
+size_t lp_sockets_pools(const struct lp_sockets *sockets)
+{
+	return lp_pools_count(sockets->pools);
+}
+
+const struct lp_pool *lp_sockets_pool(const struct lp_sockets *sockets, size_t number)
+{
+	return lp_pools_at(sockets->pools, number);
+}
+
+uint32_t lp_sockets_usable(const struct lp_sockets *sockets)
+{
+	return lp_port_count(&sockets->usable, sockets->low, sockets->high);
+}
+
+void lp_sockets_estimate(struct lp_sockets *sockets, uint32_t share)
+{
+	struct lp_netns *netns = sockets->netns;
+	netns->sampled = share;
+	lp_listeners_forget_requests(netns);
+	for (int state = 0; state < LP_STATES; state++)
+		netns->states[state] *= share;
+	for (int second = 0; second < LP_TIME_WAIT_S; second++)
+		netns->timers.left[second] *= share;
+	for (size_t i = 0; i < lp_pools_count(sockets->pools); i++)
+		lp_pool_estimate(lp_pools_at(sockets->pools, i), share);
+}
+
+void lp_sockets_begin_pool(struct lp_sockets *sockets, size_t number)
+{
+	lp_pool_clear(lp_pools_at(sockets->pools, number));
+}
+
+bool lp_sockets_add_to(struct lp_sockets *sockets, size_t number, const struct lp_socket *socket,
+                       struct lp_seat *seat)
+{
+	struct lp_pool *pool = pool_of(sockets, socket, seat);
+	if (pool != lp_pools_at(sockets->pools, number))
+		return false;
+	count_in_pool(sockets, pool, socket);
+	return true;
 }
 
 uint32_t lp_sockets_dropped_bound(const struct lp_sockets *sockets)

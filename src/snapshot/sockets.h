@@ -30,6 +30,16 @@ struct lp_socket {
 	uint32_t age_ms;  /* TIME_WAIT: since it began, if age_told; else left_ms tells it too */
 };
 
+/*
+ * What a reader that tells connections by their tuples may keep for each: where they were counted
+ * the last time. All 0 in the beginning.
+ */
+struct lp_seat {
+	uint32_t round;
+	uint32_t pool;
+	uint32_t bind;
+};
+
 struct lp_sockets;
 
 /* netns gets the result; its sysctls are known already. Both outlive the collector. */
@@ -62,6 +72,16 @@ int lp_sockets_bound(struct lp_sockets *sockets, const struct lp_address *addres
 void lp_sockets_know_closed(struct lp_sockets *sockets, bool knows);
 void lp_sockets_closed(struct lp_sockets *sockets, uint16_t port);
 
+/*
+ * Whether the caller tells which ports are in use on which address, by lp_sockets_taken(), so that
+ * the connections need not. Forgets what was told before.
+ */
+void lp_sockets_know_taken(struct lp_sockets *sockets, bool knows);
+
+/* A wildcard is that of a socket that is not connected: -ENOMEM, else 0. */
+int lp_sockets_taken(struct lp_sockets *sockets, const struct lp_address *address, uint16_t port,
+                     enum lp_told v6only);
+
 /* Forgets listeners and bound sockets, or the latter alone, for another try at reading them. */
 void lp_sockets_forget_held(struct lp_sockets *sockets);
 void lp_sockets_forget_bound(struct lp_sockets *sockets);
@@ -70,8 +90,36 @@ void lp_sockets_forget_bound(struct lp_sockets *sockets);
 void lp_sockets_begin(struct lp_sockets *sockets);
 void lp_sockets_add(struct lp_sockets *sockets, const struct lp_socket *socket);
 
+/*
+ * The same, quicker. `seat` is NULL, or the same one for connections of the same addresses that
+ * have one remote port (where they were opened) or one local port (where they were accepted).
+ */
+void lp_sockets_add_at(struct lp_sockets *sockets, const struct lp_socket *socket,
+                       struct lp_seat *seat);
+
+/* Whether somebody listens on the port. */
+bool lp_sockets_listens(const struct lp_sockets *sockets, uint16_t port);
+
 /* True where one more walk (lp_sockets_begin() again) is needed for exact counts. */
 bool lp_sockets_recount(struct lp_sockets *sockets);
+
+/* ---- a sample of the connections ----------------------------------------------------------- */
+
+/* The pools as they are now, by number, and how many ports connect() may choose from. */
+size_t lp_sockets_pools(const struct lp_sockets *sockets);
+const struct lp_pool *lp_sockets_pool(const struct lp_sockets *sockets, size_t number);
+uint32_t lp_sockets_usable(const struct lp_sockets *sockets);
+
+/* One connection in `share` was added: what was counted becomes an estimate. */
+void lp_sockets_estimate(struct lp_sockets *sockets, uint32_t share);
+
+/*
+ * All connections of one pool follow, by lp_sockets_add_to(): false for those of others, which are
+ * left out.
+ */
+void lp_sockets_begin_pool(struct lp_sockets *sockets, size_t number);
+bool lp_sockets_add_to(struct lp_sockets *sockets, size_t number, const struct lp_socket *socket,
+                       struct lp_seat *seat);
 
 /* Local addresses whose bind() figures were left out for want of room; 0 as a rule. */
 size_t lp_sockets_binds_left_out(const struct lp_sockets *sockets);

@@ -89,6 +89,13 @@ static json_t *gap_list(const struct lp_snapshot *snapshot)
 
 static const char *const reader_names[] = {[LP_READER_DIAG] = "diag", [LP_READER_BPF] = "bpf"};
 
+/* One connection in so many was read; left out where all were. */
+static struct lp_figure sampled(const struct lp_snapshot *snapshot)
+{
+	uint32_t most = lp_snapshot_sampled(snapshot);
+	return most ? lp_figure(most) : (struct lp_figure){0};
+}
+
 static json_t *head_object(const struct lp_report *report)
 {
 	const struct lp_snapshot *snapshot = report->snapshot;
@@ -97,6 +104,7 @@ static json_t *head_object(const struct lp_report *report)
 	    set_new(head, "taken_at", lp_json_time(snapshot->taken_at_ms)) < 0 ||
 	    set_new(head, "kernel", lp_json_text(snapshot->machine.kernel)) < 0 ||
 	    set_new(head, "reader", json_string(reader_names[snapshot->reader])) < 0 ||
+	    set_figure(head, "sampled", sampled(snapshot)) < 0 ||
 	    set_new(head, "complete", json_boolean(snapshot->n_gaps == 0)) < 0 ||
 	    set_new(head, "incomplete", gap_list(snapshot)) < 0 ||
 	    set_new(head, "host", lp_json_text(snapshot->machine.host)) < 0 ||
@@ -178,7 +186,11 @@ static int set_figures(json_t *object, const struct lp_limit *limit)
 	    set_count(object, "headroom", limit->headroom) < 0 ||
 	    set_count(object, "pressure", limit->pressure) < 0)
 		return -ENOMEM;
-	return limit->exact ? 0 : set_new(object, "exact", json_false());
+	if (limit->exact)
+		return 0;
+	if (limit->about && set_count(object, "error", limit->about) < 0)
+		return -ENOMEM;
+	return set_new(object, "exact", json_false());
 }
 
 static int set_forecast(json_t *object, const struct lp_forecast *forecast)

@@ -202,6 +202,21 @@ static int put_assumptions(const struct lp_style *style, FILE *out, unsigned ass
 	return r;
 }
 
+/* Where a sample was read, small pools are not in the list, whether estimates are shown or not. */
+static int put_estimates(const struct lp_style *style, FILE *out, bool shown)
+{
+	uint32_t share = lp_snapshot_sampled(style->report->snapshot);
+	struct lp_sentence sentence = {0};
+	if (shown)
+		lp_add(&sentence, "%s marks an estimate%s", style->about, share ? ": " : ".");
+	if (share)
+		lp_add(&sentence,
+		       "%s connection in %" PRIu32 " was read, and what may be near its limit "
+		       "counted; --exact counts all.",
+		       shown ? "one" : "One", share);
+	return *sentence.text ? lp_style_paragraph(style, out, sentence.text) : 0;
+}
+
 static int put_basis(const struct lp_style *style, FILE *out)
 {
 	const struct lp_limit *limit;
@@ -214,8 +229,8 @@ static int put_basis(const struct lp_style *style, FILE *out)
 		estimates |= !limit->exact;
 	}
 	int r = put_time_wait_cost(style, out, memory);
-	if (r == 0 && estimates)
-		r = lp_put(out, "%s marks an estimate.\n", style->about);
+	if (r == 0)
+		r = put_estimates(style, out, estimates);
 	return r < 0 ? r : put_assumptions(style, out, assumed);
 }
 

@@ -313,12 +313,14 @@ static void sampled(struct lp_report *report)
 		        add_netns(report, i == 3 ? "ev\033[2Jil\xff" : name, 4026532000 + i);
 		netns->in_use4 = lp_figure(100000);
 		netns->time_wait = lp_figure(1);
+		netns->sampled = i == 5 ? 64 : 0;
 	}
 	report->snapshot->took_us = 5200;
 	for (size_t i = 0; i < 9; i++) {
 		struct lp_limit *limit = add_pool(report, 11 - i, LP_OPENED, "10.0.0.1", "10.0.0.2",
 		                                  80, 26000 - i * 100, 28232, 20000);
 		limit->exact = i % 2;
+		limit->about = i % 2 ? 0 : 1280;
 		limit->assumed = LP_ASSUME_PORTS_BY_CONNECT | LP_ASSUME_TIMESTAMPS;
 	}
 	add_process(report, "\033]0;owned\a", 666, 80, 100);

@@ -215,6 +215,38 @@ static void reusable_is_told(void **state)
 	assert_int_equal(got.n, 100);
 }
 
+/*
+ * Where the other end has timestamps off, TIME_WAIT can't be taken again, and nothing that
+ * sock_diag shows tells: an assumption.
+ */
+static void timestamps_of_the_other_end(void **state)
+{
+	struct one *one = *state;
+	struct lp_error err = {0};
+	_cleanup_(lab_ns_done) struct lab_ns other = LAB_NS_NONE;
+	assert_ok(lab_ns_make(&other, &err), err);
+	assert_ok(lab_veth(&one->ns, "c0", &other, "s0", &err), err);
+	assert_ok(lab_address(&one->ns, "c0", "10.1.0.1/24", &err), err);
+	assert_ok(lab_address(&other, "s0", "10.1.0.2/24", &err), err);
+	assert_ok(lab_sysctl(&other, &err, "ipv4/tcp_timestamps", "0"), err);
+	assert_ok(lab_sysctl(&one->ns, &err, "ipv4/tcp_tw_reuse", "1"), err);
+	assert_ok(lab_sysctl(&one->ns, &err, "ipv4/tcp_tw_reuse_delay", "1"), err);
+	struct lab_addr to = lab_addr("10.1.0.2", 80);
+	struct lab_how there = {.ns = &other, .from = &to}, plain = {.ns = &one->ns};
+	_cleanup_(lp_close_fd) int listener = must(lab_listen(&there, 500));
+	must_count(lab_open_and_end(&plain, &to, listener, LAB_CLIENT_FIRST, 30), 30);
+
+	_cleanup_(answer_done) struct answer answer = ask_ns(&one->ns);
+	const json_t *limit =
+	        limit_must(&answer, "local-ports", one->ns.inode,
+	                   json_pack("{s:s,s:i}", "remote", "10.1.0.2", "remote_port", 80));
+	assert_int_equal(limit_figure(limit, "headroom"), ask_reader_sees_more() ? 70 : 100);
+	assert_int_equal(limit_assumes(limit, "timestamps"), !ask_reader_sees_more());
+	struct lab_count got = lab_connect_many(&plain, &to, 200, &one->fds);
+	assert_int_equal(got.n, 70);
+	assert_int_equal(got.error, EADDRNOTAVAIL);
+}
+
 /* Opens some connections and resets them, over and over, in a namespace of its own. */
 struct churn {
 	struct lab_ns ns;
@@ -292,8 +324,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        in_one(plain_connects_assume_nothing), in_one(reusable_is_told),
-	        in_one(bind_before_connect),           in_one(held_while_others_are_busy),
-	        cmocka_unit_test(headroom_is_exact),
+	        in_one(timestamps_of_the_other_end),   in_one(bind_before_connect),
+	        in_one(held_while_others_are_busy),    cmocka_unit_test(headroom_is_exact),
 	};
 	seed = seed_of_run(argc, argv);
 	(void)lab_raise_descriptors();

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/look_bpf.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "kernel/bpf_sample.h"
+#include "snapshot/pools.h"
+
+enum {
+	/* From so many TCP sockets on, reading them quicker makes good for loading the programs. */
+	WORTH_LOADING = 40000,
+	/* From so many on a sample may be read: asking for bound sockets would walk them all. */
+	WORTH_A_SAMPLE = LP_SAMPLE_AIM * LP_SAMPLE_LEAST / 2,
+};
+
+static void forget_stops(struct lp_look_bpf *bpf)
+{
+	for (size_t i = 0; i < bpf->n; i++)
+		lp_reading_done(&bpf->stops[i].reading);
+	bpf->n = 0;
+	bpf->pools = 0;
+}
+
+void lp_look_bpf_done(struct lp_look_bpf *bpf)
+{
+	forget_stops(bpf);
+	lp_bpf_reader_close(bpf->reader);
+	*bpf = (struct lp_look_bpf){0};
+}
+
+/* Loads the programs and sees whether they find what they look for. */
+static int open_programs(struct lp_look_bpf *bpf, struct lp_error *why)
+{
+	struct lp_sample_place here;
+	int r = lp_bpf_reader_open(&bpf->reader, why);
+	if (r < 0)
+		return r;
+	r = lp_bpf_reader_here(bpf->reader, &here);
+	if (r == 0)
+		bpf->options.hz = lp_bpf_reader_hz(bpf->reader, &here);
+	if (r == 0 && bpf->options.hz)
+		return 0;
+	lp_bpf_reader_close(bpf->reader);
+	bpf->reader = NULL;
+	return lp_fail(why, ENOTSUP, "this kernel's tables are not laid out as expected");
+}
+
+int lp_look_bpf_choose(struct lp_look_bpf *bpf, const struct lp_look_options *options,
+                       struct lp_snapshot *snapshot)
+{
+	struct lp_error why = {0};
+	struct lp_figure sockets = lp_snapshot_sockets(snapshot);
+	bool asked = options->reader == LP_READ_BPF;
+	bool worth = options->reader == LP_READ_AUTO && sockets.known && sockets.n >= WORTH_LOADING;
+	if (!asked && !worth)
+		return 0;
+	int r = open_programs(bpf, &why);
+	bpf->options.exact = options->exact;
+	bpf->options.aim = options->sample;
+	bpf->options.bound_by_ports =
+	        !options->exact &&
+	        (options->sample || (sockets.known && sockets.n >= WORTH_A_SAMPLE));
+	if (r == 0)
+		snapshot->reader = LP_READER_BPF;
+	if (r == 0 || !asked)
+		return 0;
+	return lp_snapshot_gap(snapshot, "reader", 0, "sock_diag read the sockets: %s", why.text);
+}
+
+int lp_look_bpf_end(struct lp_look_bpf *bpf)
+{
+	int r = lp_bpf_sockets_read(bpf->reader, &bpf->options, bpf->stops, bpf->n);
+	for (size_t i = 0; i < bpf->n && r == 0; i++)
+		r = lp_reading_end(&bpf->stops[i].reading);
+	forget_stops(bpf);
+	return r;
+}
+
+/* How many pools a namespace may have: each has a socket. */
+static uint64_t pools_of(const struct lp_netns *netns)
+{
+	struct lp_figure in_use = lp_netns_in_use(netns);
+	uint64_t sockets = in_use.n + netns->time_wait.n;
+	bool few = in_use.known && netns->time_wait.known && sockets < LP_POOLS_MAX;
+	return few ? sockets : LP_POOLS_MAX;
+}
+
+/* Whether it fits: the same table, and what is kept of all together is bounded. */
+static bool takes(const struct lp_look_bpf *bpf, const struct lp_bpf_stop *stop, uint64_t pools)
+{
+	if (!bpf->n)
+		return true;
+	return bpf->n < sizeof(bpf->stops) / sizeof(bpf->stops[0]) &&
+	       bpf->stops[0].place.ehash == stop->place.ehash && bpf->pools + pools <= LP_POOLS_MAX;
+}
+
+/* Takes the reading over, once there is room. */
+static int add(struct lp_look_bpf *bpf, struct lp_bpf_stop *stop)
+{
+	uint64_t pools = pools_of(stop->reading.netns);
+	int r = takes(bpf, stop, pools) ? 0 : lp_look_bpf_end(bpf);
+	if (r < 0)
+		return r;
+	bpf->stops[bpf->n++] = *stop;
+	stop->reading.sockets = NULL;
+	bpf->pools += pools;
+	return 0;
+}
+
+/* What holds ports in the namespace, and which table is its, from inside. */
+static int begin_stop(const struct lp_look_bpf *bpf, struct lp_bpf_stop *stop,
+                      struct lp_snapshot *snapshot, struct lp_netns *netns,
+                      const struct lp_port_map *reserved, const struct lp_sockets_options *options)
+{
+	int r = lp_reading_begin(&stop->reading, snapshot, netns, reserved, options);
+	if (r < 0)
+		return r;
+	r = lp_bpf_reader_here(bpf->reader, &stop->place);
+	if (r == 0)
+		return 0;
+	stop->reading.failed = true;
+	return lp_snapshot_gap(snapshot, "sockets", netns->inode, "connections: %s", strerror(-r));
+}
+
+int lp_look_bpf_read(struct lp_look_bpf *bpf, struct lp_snapshot *snapshot, struct lp_netns *netns,
+                     const struct lp_port_map *reserved, const struct lp_sockets_options *options)
+{
+	struct lp_bpf_stop stop = {0};
+	struct lp_sockets_options those = *options;
+	bool bound_by_ports = options->bound && bpf->options.bound_by_ports;
+	those.bound = options->bound && !bound_by_ports;
+	int r = begin_stop(bpf, &stop, snapshot, netns, reserved, &those);
+	stop.reading.options = NULL; /* theirs ends here */
+	bool nothing = !bound_by_ports && !lp_reading_has_connections(&stop.reading);
+	if (r == 0 && (stop.reading.failed || nothing)) {
+		lp_sockets_begin(stop.reading.sockets);
+		r = lp_reading_end(&stop.reading);
+	} else if (r == 0) {
+		r = add(bpf, &stop);
+	}
+	lp_reading_done(&stop.reading);
+	return r;
+}

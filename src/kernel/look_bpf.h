@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The part of a look that programs in the kernel take over: reading connections. */
+
+#include "kernel/bpf_sockets.h"
+
+/* Namespaces that are read in one pass, because they share a table. All 0 in the beginning. */
+struct lp_look_bpf {
+	struct lp_bpf_reader *reader; /* NULL: sock_diag reads */
+	struct lp_bpf_options options;
+	struct lp_bpf_stop stops[32];
+	size_t n;
+	uint64_t pools; /* at most so many will be kept */
+};
+void lp_look_bpf_done(struct lp_look_bpf *bpf);
+
+/*
+ * Opens the programs where they are asked for, or worth it, and says in the snapshot who reads.
+ * The settings of all namespaces are known. 0 or -ENOMEM.
+ */
+int lp_look_bpf_choose(struct lp_look_bpf *bpf, const struct lp_look_options *options,
+                       struct lp_snapshot *snapshot);
+
+/*
+ * Reads the sockets of the namespace that the thread is in, at the latest when the look ends: the
+ * namespace and what is reserved in it stay where they are until then. 0 or -ENOMEM.
+ */
+int lp_look_bpf_read(struct lp_look_bpf *bpf, struct lp_snapshot *snapshot, struct lp_netns *netns,
+                     const struct lp_port_map *reserved, const struct lp_sockets_options *options);
+int lp_look_bpf_end(struct lp_look_bpf *bpf);
