@@ -34,13 +34,31 @@ static uint64_t dropped_now(const struct lp_netns *netns)
 	return growth->drop.known && growth->drop.n > clashes ? growth->drop.n - clashes : 0;
 }
 
+/* What the kernel said of this table within the last minute, or NULL. */
+static const struct lp_log_entry *logged(const struct lp_judging *judging,
+                                         const struct lp_subject *subject)
+{
+	const struct lp_snapshot *snapshot = judging->facts->snapshot;
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	for (size_t i = 0; i < snapshot->log.n; i++) {
+		const struct lp_log_entry *entry = &snapshot->log.entries[i];
+		bool ours = entry->netns ? entry->netns == netns->inode : netns->initial;
+		if (entry->what == LP_LOG_CONNTRACK_FULL && ours &&
+		    snapshot->taken_at_ms - entry->last_ms <= (int64_t)LP_SOON_S * 1000)
+			return entry;
+	}
+	return NULL;
+}
+
 /* It never stays at the very end: an entry goes, and the next packet takes its place. */
 static bool is_full(const struct lp_judging *judging, const struct lp_subject *subject)
 {
 	enum { AS_GOOD_AS = 9950 };
 	const struct lp_limit *limit = subject->limit;
-	return limit->pressure >= AS_GOOD_AS || (limit->pressure >= LP_NEARLY_FULL &&
-	                                         dropped_now(lp_subject_netns(judging, subject)));
+	if (limit->pressure < LP_NEARLY_FULL)
+		return false;
+	return limit->pressure >= AS_GOOD_AS || logged(judging, subject) ||
+	       dropped_now(lp_subject_netns(judging, subject));
 }
 
 static enum lp_severity test_full(const struct lp_judging *judging,
@@ -92,8 +110,13 @@ static void tell_full(const struct lp_judging *judging, const struct lp_subject 
 	                   "connections are dropped.",
 	                   TEXT_COUNT(subject->limit->used), TEXT_COUNT(subject->limit->capacity));
 	tell_cause(netns, finding);
-	lp_finding_evidence(finding, "The kernel logs \"nf_conntrack: table full, dropping "
-	                             "packet\"; clients time out.");
+	const struct lp_log_entry *line = logged(judging, subject);
+	if (line)
+		lp_finding_evidence(
+		        finding, "The kernel logged \"table full, dropping packet\" %s ago.",
+		        TEXT_SPAN((double)(judging->facts->snapshot->taken_at_ms - line->last_ms) /
+		                  1000));
+	lp_finding_evidence(finding, "Clients get no answer and time out.");
 	tell_evidence(netns, finding);
 }
 

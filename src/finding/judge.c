@@ -30,6 +30,7 @@ const struct lp_rule *const lp_rules[] = {
         &lp_rule_accept_queue_overflow,
         &lp_rule_descriptors_near,
         &lp_rule_time_wait_overflow,
+        &lp_rule_paws_behind_snat,
         &lp_rule_tw_reuse_without_timestamps,
         &lp_rule_range_overlaps_listener,
         &lp_rule_range_bounds_same_parity,
@@ -128,6 +129,11 @@ static bool conntrack_time_known(const struct lp_netns *netns)
 	return netns->conntrack_time_wait_s.known || !tracks(netns);
 }
 
+static bool counters_known(const struct lp_netns *netns)
+{
+	return netns->tcp_counters.paws_time_wait.known && netns->tcp_counters.passive_opens.known;
+}
+
 /* What a namespace must have for a rule to be judged in it. */
 static const struct need {
 	enum lp_need bit;
@@ -138,6 +144,7 @@ static const struct need {
         {LP_NEED_RANGE, "ip_local_port_range is not known", range_known},
         {LP_NEED_REUSE, "tcp_tw_reuse and tcp_timestamps are not known", reuse_known},
         {LP_NEED_BUCKETS, "nf_conntrack_buckets is not known", buckets_known},
+        {LP_NEED_COUNTERS, "TCP's counters could not be read", counters_known},
         {LP_NEED_CONNTRACK_TIME, "conntrack's timeouts are not known", conntrack_time_known},
 };
 enum { NEEDS_OF_NETNS = sizeof(needs_of_netns) / sizeof(needs_of_netns[0]) };

@@ -16,6 +16,7 @@ enum lp_need {
 	LP_NEED_BUCKETS = 1 << 3,        /* nf_conntrack_buckets, if it tracks */
 	LP_NEED_CONNTRACK_TIME = 1 << 4, /* nf_conntrack_tcp_timeout_time_wait, if it tracks */
 	LP_NEED_CONFIGURATION = 1 << 5,  /* sysctl files of the machine */
+	LP_NEED_COUNTERS = 1 << 6,       /* netstat's of the namespace */
 };
 
 /* While the rules are judged. */

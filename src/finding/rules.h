@@ -21,6 +21,7 @@ extern const struct lp_rule lp_rule_conntrack_hash_small;
 extern const struct lp_rule lp_rule_accept_queue_overflow;
 extern const struct lp_rule lp_rule_descriptors_near;
 extern const struct lp_rule lp_rule_time_wait_overflow;
+extern const struct lp_rule lp_rule_paws_behind_snat;
 extern const struct lp_rule lp_rule_tw_reuse_without_timestamps;
 extern const struct lp_rule lp_rule_range_overlaps_listener;
 extern const struct lp_rule lp_rule_range_bounds_same_parity;

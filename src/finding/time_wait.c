@@ -258,3 +258,71 @@ const struct lp_rule lp_rule_tw_reuse_without_timestamps = {
         .tell = tell_reuse,
         .advise = advise_timestamps,
 };
+
+/* ---- paws-behind-snat ----------------------------------------------------------------------- */
+
+/* Rejected now, between two looks; or, of one look, so many that it is no chance. */
+static enum lp_severity test_paws(const struct lp_judging *judging,
+                                  const struct lp_subject *subject)
+{
+	enum { ONE_IN = 100, FEW = 10 };
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	const struct lp_tcp_counters *ever = &netns->tcp_counters;
+	if (netns->tcp_growth.paws_time_wait.known)
+		return netns->tcp_growth.paws_time_wait.n ? LP_WARNING : LP_FINE;
+	return ever->paws_time_wait.n >= FEW &&
+	                       ever->paws_time_wait.n * ONE_IN >= ever->passive_opens.n
+	               ? LP_WARNING
+	               : LP_FINE;
+}
+
+static void tell_paws(const struct lp_judging *judging, const struct lp_subject *subject,
+                      struct lp_finding *finding)
+{
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	const struct lp_figure *growth = &netns->tcp_growth.paws_time_wait;
+	lp_finding_summary(finding,
+	                   "Clients are kept waiting: their SYNs meet a TIME_WAIT here with "
+	                   "a newer timestamp.");
+	lp_finding_cause(finding, "A NAT gives the port of one client to another, whose clock is "
+	                          "behind, and PAWS takes the SYN for an old duplicate.");
+	if (growth->known)
+		lp_finding_evidence(finding, "PAWSTimewait grew by %s in %s s.",
+		                    TEXT_COUNT(growth->n),
+		                    TEXT_REAL(judging->facts->snapshot->apart_s));
+	lp_finding_evidence(finding, "PAWSTimewait is %s; %s connections were accepted.",
+	                    TEXT_COUNT(netns->tcp_counters.paws_time_wait.n),
+	                    TEXT_COUNT(netns->tcp_counters.passive_opens.n));
+	lp_finding_evidence(finding, "%s TIME_WAITs here are of connections that were accepted.",
+	                    TEXT_COUNT(accepted(netns)));
+}
+
+static void advise_paws(const struct lp_judging *judging, const struct lp_subject *subject,
+                        struct lp_finding *finding)
+{
+	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	struct lp_remedy *remedy = lp_remedy_add(finding, "Let the clients close first");
+	lp_remedy_step(remedy, "Then the TIME_WAIT is theirs, and none is here to be met. Keeping "
+	                       "connections open helps as well.");
+	lp_remedy_change(remedy, "TIME_WAIT of accepted connections", (double)accepted(netns), 0);
+	lp_remedy_risk(remedy, LP_RISK_NONE, "None.");
+	lp_remedy_relief(remedy, 1, 0);
+
+	remedy = lp_remedy_add(finding, "Have clients behind the NAT use one clock");
+	lp_remedy_step(remedy, "On the clients: sysctl -w net.ipv4.tcp_timestamps=2, which takes "
+	                       "the random offset of each connection away.");
+	lp_remedy_effect(remedy, "a later SYN has a later timestamp, if the clocks agree");
+	lp_remedy_risk(remedy, LP_RISK_LOW, "Their uptime can be told from outside.");
+	lp_remedy_relief(remedy, 2, 1);
+}
+
+const struct lp_rule lp_rule_paws_behind_snat = {
+        .id = "paws-behind-snat",
+        .title = "SYNs of clients behind a NAT are rejected by PAWS",
+        .of = LP_RULE_OF_NETNS,
+        .kinds = {&lp_client_ports},
+        .needs = LP_NEED_SOCKETS | LP_NEED_COUNTERS,
+        .test = test_paws,
+        .tell = tell_paws,
+        .advise = advise_paws,
+};

@@ -127,6 +127,28 @@ static void reuse_that_does_nothing(void **state)
 	assert_non_null(scene_not_judged(&scene, "tw-reuse-without-timestamps"));
 }
 
+static void syns_that_paws_rejects(void **state)
+{
+	(void)state;
+	scene_client(&scene, "10.0.0.9", 5, 900);
+	scene.netns->tcp_counters.paws_time_wait = lp_figure(999);
+	scene_fine(&scene); /* of a hundred thousand */
+	scene.netns->tcp_counters.paws_time_wait = lp_figure(1000);
+	scene_judge(&scene);
+	scene_must(&scene, "paws-behind-snat");
+	scene.netns->tcp_growth.paws_time_wait = lp_figure(0);
+	scene_fine(&scene); /* not any more */
+	scene.netns->tcp_growth.paws_time_wait = lp_figure(1);
+	scene.snapshot->apart_s = 1;
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "paws-behind-snat");
+	assert_true(scene_becomes(scene_remedy(finding, "close first"),
+	                          "TIME_WAIT of accepted connections") == 0);
+	scene.netns->tcp_counters.passive_opens.known = false;
+	scene_judge(&scene);
+	assert_non_null(scene_not_judged(&scene, "paws-behind-snat"));
+}
+
 /* ---- descriptors ---------------------------------------------------------------------------- */
 
 static struct lp_process *process(uint64_t descriptors, uint64_t limit)
@@ -257,6 +279,19 @@ static void a_table_that_fills_up(void **state)
 	assert_int_equal(finding->severity, LP_WARNING);
 	assert_true(scene_becomes(scene_remedy(finding, "more entries"), "entries") == 200000);
 	assert_null(scene_remedy(finding, "sooner")); /* nothing is known to be over */
+	track(95000, 100000, 100000);
+	scene.snapshot->taken_at_ms = 1000000;
+	scene.snapshot->log.n = 1;
+	scene.snapshot->log.entries[0] =
+	        (struct lp_log_entry){.what = LP_LOG_CONNTRACK_FULL, .lines = 1, .last_ms = 930000};
+	scene_judge(&scene);
+	scene_must(&scene, "conntrack-near"); /* it was said, but a while ago */
+	scene.snapshot->log.entries[0].last_ms = 990000;
+	scene_judge(&scene);
+	finding = scene_must(&scene, "conntrack-full");
+	assert_string_equal(finding->evidence.items[0],
+	                    "The kernel logged \"table full, dropping packet\" 10 s ago.");
+	scene.snapshot->log.n = 0;
 	track(99999, 100000, 100000);
 	scene.netns->conntrack_counters.drop = lp_figure(12);
 	scene_judge(&scene);
@@ -337,9 +372,10 @@ static void no_tracking_is_no_gap(void **state)
 
 UNIT_MAIN(CASE(time_wait_that_is_cut_short), CASE(short_connections_to_many),
           CASE(buckets_below_the_range), CASE(a_server_that_closes_first),
-          CASE(reuse_that_does_nothing), CASE(a_process_short_of_descriptors),
-          CASE(a_system_short_of_files), CASE(connections_that_nobody_closes),
-          CASE(an_accept_queue_that_is_full), CASE(an_accept_queue_that_overflowed_meanwhile),
-          CASE(a_client_out_of_ports), CASE(a_table_that_fills_up),
-          CASE(entries_that_outlive_their_sockets), CASE(short_connections_explain_all_of_it),
-          CASE(a_table_with_few_buckets), CASE(no_tracking_is_no_gap))
+          CASE(reuse_that_does_nothing), CASE(syns_that_paws_rejects),
+          CASE(a_process_short_of_descriptors), CASE(a_system_short_of_files),
+          CASE(connections_that_nobody_closes), CASE(an_accept_queue_that_is_full),
+          CASE(an_accept_queue_that_overflowed_meanwhile), CASE(a_client_out_of_ports),
+          CASE(a_table_that_fills_up), CASE(entries_that_outlive_their_sockets),
+          CASE(short_connections_explain_all_of_it), CASE(a_table_with_few_buckets),
+          CASE(no_tracking_is_no_gap))

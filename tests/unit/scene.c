@@ -23,6 +23,8 @@ void scene_make(struct scene *scene)
 	        .in_use4 = lp_figure(0),
 	        .in_use6 = lp_figure(0),
 	        .time_wait = lp_figure(0),
+	        .tcp_counters = {.paws_time_wait = lp_figure(0),
+	                         .passive_opens = lp_figure(100000)},
 	        .sockets_read = true,
 	        .pools = calloc(SCENE_ROOM, sizeof(struct lp_pool)),
 	        .listeners = calloc(SCENE_ROOM, sizeof(struct lp_listener)),
