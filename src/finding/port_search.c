@@ -2,6 +2,8 @@
 
 /* port-search-slow: more than half of a pool is in use, and connect() searches for long. */
 
+#include <math.h>
+
 #include "finding/remedies.h"
 #include "finding/rules.h"
 #include "forecast/search.h"
@@ -49,10 +51,17 @@ static void tell(const struct lp_judging *judging, const struct lp_subject *subj
 	if (!look(judging, subject, &now))
 		return;
 	struct search search = search_of(&now);
-	lp_finding_summary(finding,
-	                   "Each connect() to %s searches about %s ms for a port: %s %% of a CPU.",
-	                   lp_address_port_text(&pool->key.remote, pool->key.port, remote),
-	                   TEXT_REAL(search.us / 1000), TEXT_REAL(search.cpu * 100));
+	lp_address_port_text(&pool->key.remote, pool->key.port, remote);
+	if (search.cpu < 1)
+		lp_finding_summary(
+		        finding,
+		        "Each connect() to %s searches about %s ms for a port: %s %% of a CPU.",
+		        remote, TEXT_REAL(search.us / 1000), TEXT_REAL(search.cpu * 100));
+	else
+		lp_finding_summary(finding,
+		                   "Each connect() to %s searches about %s ms for a port: a CPU "
+		                   "does at most %s a second.",
+		                   remote, TEXT_REAL(search.us / 1000), TEXT_REAL(1e6 / search.us));
 	lp_finding_cause(finding, "More than half of the ports to it are in use, so the kernel "
 	                          "first looks at all of one parity in vain.");
 	lp_finding_evidence(finding, "%s of %s ports are in use, %s opens/s.",
@@ -72,7 +81,7 @@ static void advise(const struct lp_judging *judging, const struct lp_subject *su
 	lp_remedy_step(remedy, "Have the program set IP_LOCAL_PORT_RANGE on the socket before "
 	                       "connect(), even to the whole range: the kernel then searches both "
 	                       "parities at once (Linux 6.8 and later).");
-	lp_remedy_change(remedy, "% of a CPU", search_of(&now).cpu * 100, 1);
+	lp_remedy_change(remedy, "% of a CPU", fmin(search_of(&now).cpu, 1) * 100, 1);
 	lp_remedy_risk(remedy, LP_RISK_LOW, "The program has to be changed.");
 	lp_remedy_relief(remedy, search_of(&now).cpu, 0.01);
 }

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Each rule on a real kernel: brought about in a namespace of its own the finding is there, and a
+ * step before it is not.
+ */
+
+#include "ask.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "finding.h"
+#include "lab/conntrack.h"
+#include "lab/provoke.h"
+#include "lab/segment.h"
+
+#define AT "10.0.0.1"
+enum { PORT = 8080, LOW = 40000 };
+
+/* A namespace with an address that tcp_tw_reuse does not take for loopback, and a listener there.
+ */
+struct stage {
+	struct lab_ns ns;
+	struct lab_addr to;
+	struct lab_how how;
+	int listener;
+	struct lab_fds fds;
+};
+
+static void stage_make(struct stage *stage, int backlog)
+{
+	struct lp_error err = {0};
+	*stage = (struct stage){.ns = LAB_NS_NONE, .to = lab_addr(AT, PORT), .listener = -1};
+	assert_ok(lab_ns_make(&stage->ns, &err), err);
+	assert_ok(lab_address(&stage->ns, "lo", AT, &err), err);
+	struct lab_how how = {.ns = &stage->ns, .from = &stage->to};
+	stage->listener = must(lab_listen(&how, backlog));
+	stage->how = (struct lab_how){.ns = &stage->ns};
+}
+
+static void stage_done(struct stage *stage)
+{
+	lab_fds_done(&stage->fds);
+	lp_close_fd(&stage->listener);
+	lab_ns_done(&stage->ns);
+}
+
+__attribute__((format(printf, 3, 4))) static void set(struct stage *stage, const char *path,
+                                                      const char *format, ...)
+{
+	struct lp_error err = {0};
+	char value[64];
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(value, sizeof(value), format, args);
+	va_end(args);
+	assert_ok(lab_sysctl(&stage->ns, &err, path, "%s", value), err);
+}
+
+static void range(struct stage *stage, unsigned low, unsigned high)
+{
+	set(stage, "ipv4/ip_local_port_range", "%u %u", low, high);
+}
+
+static void hold(struct stage *stage, unsigned n)
+{
+	must_count(lab_connect_many(&stage->how, &stage->to, n, &stage->fds), n);
+}
+
+static void end(struct stage *stage, enum lab_end how, unsigned n)
+{
+	must_count(lab_open_and_end(&stage->how, &stage->to, stage->listener, how, n), n);
+}
+
+/* ---- what is brought about: beyond, or a step before it ---------------------------------------
+ */
+
+static void ports_used_up(struct stage *stage, bool beyond)
+{
+	range(stage, LOW, LOW + 99);
+	hold(stage, beyond ? 100 : 99);
+}
+
+static void ports_running_short(struct stage *stage, bool beyond)
+{
+	range(stage, LOW, LOW + 99);
+	hold(stage, beyond ? 80 : 79);
+}
+
+static void short_ones(struct stage *stage, bool beyond)
+{
+	range(stage, LOW, LOW + 499);
+	if (beyond)
+		end(stage, LAB_CLIENT_FIRST, 450);
+	else
+		hold(stage, 450);
+}
+
+/* Half of the 28,232 ports that a new namespace has. */
+static void half_a_pool(struct stage *stage, bool beyond)
+{
+	enum { HALF = 14116 };
+	end(stage, LAB_CLIENT_FIRST, beyond ? HALF : HALF - 10);
+}
+
+static void bound_first(struct stage *stage, bool beyond)
+{
+	enum { EACH = 210 };
+	struct lab_addr second = lab_addr(AT, PORT + 1), any = lab_addr(AT, 0);
+	struct lab_how listen = {.ns = &stage->ns, .from = &second};
+	int fd = must(lab_listen(&listen, 4096));
+	must(lab_hold(&stage->fds, fd));
+	range(stage, LOW, LOW + 499);
+	stage->how.from = &any;
+	stage->how.options = beyond ? 0 : LAB_BIND_NO_PORT;
+	hold(stage, EACH);
+	must_count(lab_connect_many(&stage->how, &second, EACH, &stage->fds), EACH);
+	stage->how.from = NULL;
+}
+
+static void wide_range(struct stage *stage, bool beyond)
+{
+	range(stage, 1024, 60999);
+	if (!beyond)
+		set(stage, "ipv4/ip_local_reserved_ports", "%d", PORT);
+	hold(stage, 1);
+}
+
+static void odd_range(struct stage *stage, bool beyond)
+{
+	range(stage, LOW, LOW + (beyond ? 100 : 101));
+	hold(stage, 90);
+}
+
+static void left_in_close_wait(struct stage *stage, bool beyond)
+{
+	enum { PAIRS = 60, FEW = 20 };
+	for (unsigned i = 0; i < PAIRS; i++) {
+		struct lab_pair pair = LAB_PAIR_NONE;
+		must(lab_pair_open(&stage->how, &stage->to, stage->listener, &pair));
+		must(lab_hold(&stage->fds, pair.client));
+		if (!beyond && i >= FEW) {
+			must(lab_hold(&stage->fds, pair.server));
+			continue;
+		}
+		(void)close(pair.server);
+		must(lab_wait_tcp_state(pair.client, TCP_CLOSE_WAIT, LAB_TIMEOUT_MS));
+	}
+}
+
+static void few_buckets(struct stage *stage, bool beyond)
+{
+	set(stage, "ipv4/tcp_max_tw_buckets", "1000");
+	end(stage, LAB_SERVER_FIRST, beyond ? 1001 : 990);
+}
+
+static void buckets_below_ports(struct stage *stage, bool beyond)
+{
+	set(stage, "ipv4/tcp_max_tw_buckets", "1000");
+	end(stage, LAB_CLIENT_FIRST, beyond ? 500 : 499);
+}
+
+static void server_first(struct stage *stage, bool beyond)
+{
+	set(stage, "ipv4/tcp_max_tw_buckets", "1000");
+	end(stage, beyond ? LAB_SERVER_FIRST : LAB_CLIENT_FIRST, 850);
+}
+
+static void reuse_alone(struct stage *stage, bool beyond)
+{
+	set(stage, "ipv4/tcp_tw_reuse", "1");
+	set(stage, "ipv4/tcp_timestamps", beyond ? "0" : "1");
+}
+
+static void full_queue(struct stage *stage, bool beyond)
+{
+	/* the stage's backlog is 127: it holds one more */
+	hold(stage, beyond ? 128 : 127);
+}
+
+static void fill_table(struct stage *stage, unsigned leave_percent)
+{
+	struct lp_error err = {0};
+	struct lab_conntrack_fill fill = {.from = lab_addr("10.9.0.1", 2000),
+	                                  .to = lab_addr("10.8.0.1", 443),
+	                                  .ports = 30000};
+	int64_t max = lab_conntrack_max(&err);
+	assert_ok((int)(max < 0 ? max : 0), err);
+	assert_ok(lab_nft_track(&stage->ns, &err), err);
+	assert_ok(lab_conntrack_fill_up(&stage->ns, &fill, (uint32_t)(max * leave_percent / 100),
+	                                &err),
+	          err);
+}
+
+static void table_full(struct stage *stage, bool beyond)
+{
+	fill_table(stage, beyond ? 0 : 3);
+}
+
+static void table_near(struct stage *stage, bool beyond)
+{
+	fill_table(stage, beyond ? 10 : 25);
+}
+
+/* Entries of closed connections as a part of the table: to several destinations, or the port
+ * search would take minutes. */
+static void outlived(struct stage *stage, bool beyond)
+{
+	enum { DESTINATIONS = 9, EACH = 11000 };
+	struct lp_error err = {0};
+	assert_ok(lab_nft_track(&stage->ns, &err), err);
+	if (!beyond)
+		set(stage, "netfilter/nf_conntrack_tcp_timeout_time_wait", "60");
+	for (uint16_t i = 0; i < DESTINATIONS; i++) {
+		struct lab_addr at = lab_addr(AT, (uint16_t)(PORT + 1 + i));
+		struct lab_how listen = {.ns = &stage->ns, .from = &at};
+		_cleanup_(lp_close_fd) int listener = must(lab_listen(&listen, 128));
+		must_count(lab_open_and_end(&stage->how, &at, listener, LAB_CLIENT_FIRST, EACH),
+		           EACH);
+	}
+	fill_table(stage, 10);
+}
+
+/* A second client at the same port whose clock is behind, as behind a NAT. */
+static void older_clock(struct stage *stage, bool beyond)
+{
+	enum { CLIENTS = 20, STAMP = 1000000 };
+	struct lp_error err = {0};
+	_cleanup_(lab_wire_done) struct lab_wire wire = LAB_WIRE_NONE;
+	assert_ok(lab_wire_open(&stage->ns, "10.9.0.1/24", &wire, &err), err);
+	for (uint16_t i = 0; i < CLIENTS; i++) {
+		struct lab_talk talk = {.wire = &wire,
+		                        .self = lab_addr("10.9.0.2", (uint16_t)(2000 + i)),
+		                        .other = stage->to,
+		                        .next = 1000,
+		                        .stamped = true,
+		                        .stamp = STAMP};
+		must(lab_talk_connect(&talk));
+		int server = must(lab_accept(stage->listener, LAB_TIMEOUT_MS));
+		must(shutdown(server, SHUT_WR));
+		must(lab_talk_wait(&talk, TH_FIN, TH_FIN, LAB_TIMEOUT_MS, NULL));
+		must(lab_talk_send(&talk, TH_FIN | TH_ACK, NULL, 0));
+		(void)close(server);
+		must(lab_talk_wait(&talk, TH_ACK, TH_ACK, LAB_TIMEOUT_MS, NULL));
+		talk.next += 100000;
+		talk.stamp = beyond ? STAMP - 1000 : STAMP + 1000;
+		must(lab_talk_send(&talk, TH_SYN, NULL, 0));
+		must(lab_talk_wait(&talk, TH_ACK, TH_ACK, LAB_TIMEOUT_MS, NULL));
+	}
+}
+
+static const struct scene {
+	const char *id;
+	void (*build)(struct stage *stage, bool beyond);
+	int backlog;
+} scenes[] = {
+        {"local-ports-exhausted", ports_used_up, 4096},
+        {"local-ports-near", ports_running_short, 4096},
+        {"short-connections", short_ones, 4096},
+        {"port-search-slow", half_a_pool, 4096},
+        {"bind-before-connect", bound_first, 4096},
+        {"range-overlaps-listener", wide_range, 4096},
+        {"range-bounds-same-parity", odd_range, 4096},
+        {"close-wait-leak", left_in_close_wait, 4096},
+        {"time-wait-overflow", few_buckets, 4096},
+        {"tw-buckets-lowered", buckets_below_ports, 4096},
+        {"server-closes-first", server_first, 4096},
+        {"tw-reuse-without-timestamps", reuse_alone, 4096},
+        {"accept-queue-overflow", full_queue, 127},
+        {"conntrack-full", table_full, 4096},
+        {"conntrack-near", table_near, 4096},
+        {"conntrack-outlives-time-wait", outlived, 4096},
+        {"paws-behind-snat", older_clock, 4096},
+};
+
+static void check_scene(const struct scene *scene, bool beyond)
+{
+	struct stage stage;
+	stage_make(&stage, scene->backlog);
+	scene->build(&stage, beyond);
+	_cleanup_(answer_done) struct answer answer = ask_ns(&stage.ns);
+	const json_t *finding = finding_of(&answer, scene->id, stage.ns.inode);
+	if (beyond && !finding)
+		fail_msg("%s is not found", scene->id);
+	if (!beyond && finding)
+		fail_msg("%s is found a step too early: %s", scene->id,
+		         finding_text(finding, "summary"));
+	if (beyond)
+		note("%-28s %s", scene->id, finding_text(finding, "summary"));
+	stage_done(&stage);
+}
+
+static void a_rule_is_found_beyond_and_not_before(void **state)
+{
+	const struct scene *scene = *state;
+	check_scene(scene, false);
+	check_scene(scene, true);
+}
+
+/* ---- what has no namespace ------------------------------------------------------------------- */
+
+static bool names_process(const struct answer *answer, const char *id, pid_t pid)
+{
+	char word[32];
+	(void)snprintf(word, sizeof(word), "(%d)", pid);
+	json_t *finding;
+	size_t i;
+	json_array_foreach(json_object_get(answer->root, "findings"), i,
+	                   finding) if (!strcmp(finding_text(finding, "id"), id) &&
+	                                strstr(finding_text(finding, "summary"), word)) return true;
+	return false;
+}
+
+/* Has so many of 256 descriptors open. */
+static int open_some(void *data, int say)
+{
+	const int *percent = data;
+	struct rlimit few = {256, 256};
+	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
+		return 1;
+	for (int fd = 0; fd >= 0 && fd < 256 * *percent / 100 - 1;)
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	lab_child_ready(say);
+}
+
+static void a_process_short_of_descriptors(void **state)
+{
+	(void)state;
+	for (int percent = 75; percent <= 85; percent += 10) {
+		_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
+		must(lab_child_start(&child, open_some, &percent));
+		_cleanup_(answer_done) struct answer answer = ask_all();
+		assert_int_equal(names_process(&answer, "descriptors-near", child.pid),
+		                 percent > 80);
+	}
+}
+
+static void a_client_out_of_ports(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	_cleanup_(lab_provoke_stop) struct lab_provoked provoked = {.child = LAB_CHILD_NONE};
+	assert_ok(lab_provoke_start("client-ports", &provoked, &err), err);
+	char inode[32];
+	(void)snprintf(inode, sizeof(inode), "%" PRIu64, provoked.netns);
+	_cleanup_(answer_done) struct answer answer =
+	        ask_raw("status", "--json", "--all", "--netns", inode, NULL);
+	const json_t *finding = finding_of(&answer, "client-ports-near", provoked.netns);
+	assert_non_null(finding);
+	assert_non_null(strstr(finding_text(finding, "summary"), "127.0.0.2"));
+
+	struct stage stage;
+	stage_make(&stage, 4096);
+	hold(&stage, 100);
+	_cleanup_(answer_done) struct answer few = ask_ns(&stage.ns);
+	assert_null(finding_of(&few, "client-ports-near", stage.ns.inode));
+	stage_done(&stage);
+}
+
+/* With a configuration of its own, which nobody else sees. */
+static int ask_with_configuration(void *data, int say)
+{
+	const char *text = data;
+	struct lab_mounts mounts;
+	(void)say;
+	if (lab_private_mounts(&mounts, NULL) < 0 ||
+	    mount("lab", "/etc/sysctl.d", "tmpfs", 0, NULL) < 0)
+		return 100;
+	FILE *conf = fopen("/etc/sysctl.d/10-test.conf", "w");
+	if (!conf || fputs(text, conf) < 0 || fclose(conf) != 0)
+		return 101;
+	struct answer answer = ask_all();
+	int found = 0;
+	json_t *finding;
+	size_t i;
+	json_array_foreach(json_object_get(answer.root, "findings"), i, finding)
+	{
+		const char *id = finding_text(finding, "id");
+		found |= !strcmp(id, "myth-in-sysctl-config");
+		found |= !strcmp(id, "sysctl-config-without-effect") << 1;
+	}
+	answer_done(&answer);
+	return found;
+}
+
+static int found_with(const char *text)
+{
+	struct lab_child child = LAB_CHILD_NONE;
+	must(lab_child_start(&child, ask_with_configuration, (void *)text));
+	return lab_child_wait(&child);
+}
+
+static void configuration_on_disk(void **state)
+{
+	(void)state;
+	assert_int_equal(found_with("# nothing\nvm.swappiness = 1\n"), 0);
+	assert_int_equal(found_with("net.ipv4.tcp_fin_timeout = 60\n"), 0);
+	assert_int_equal(found_with("net.ipv4.tcp_fin_timeout = 10\n"), 1);
+	assert_int_equal(found_with("net.ipv4.tcp_tw_recycle = 1\n"), 1);
+	char line[64], range[32];
+	struct lp_error err = {0};
+	assert_ok(lab_sysctl_get(NULL, &err, "ipv4/ip_local_port_range", range, sizeof(range)),
+	          err);
+	(void)snprintf(line, sizeof(line), "net.ipv4.ip_local_port_range = %s\n", range);
+	assert_int_equal(found_with(line), 0);
+	assert_int_equal(found_with("net.ipv4.ip_local_port_range = 20000 20001\n"), 2);
+}
+
+int main(void)
+{
+	enum { SCENES = sizeof(scenes) / sizeof(scenes[0]), OTHERS = 3 };
+	struct CMUnitTest tests[SCENES + OTHERS] = {
+	        cmocka_unit_test(a_process_short_of_descriptors),
+	        cmocka_unit_test(a_client_out_of_ports),
+	        cmocka_unit_test(configuration_on_disk),
+	};
+	for (size_t i = 0; i < SCENES; i++)
+		tests[OTHERS + i] =
+		        (struct CMUnitTest){.name = scenes[i].id,
+		                            .test_func = a_rule_is_found_beyond_and_not_before,
+		                            .initial_state = (void *)&scenes[i]};
+	(void)lab_raise_descriptors();
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return _cmocka_run_group_tests("findings", tests, SCENES + OTHERS, NULL, NULL);
+}
