@@ -331,3 +331,12 @@ int lab_conntrack_find(const struct lab_ns *ns, const struct lab_addr *from,
 	*ret = entry;
 	return 0;
 }
+
+int lab_conntrack_delete(const struct lab_ns *ns, const struct lab_addr *from,
+                         const struct lab_addr *to, struct lp_error *err)
+{
+	_Alignas(8) char buf[LAB_NETLINK_BUFFER];
+	struct nlmsghdr *request = put_header(buf, IPCTNL_MSG_CT_DELETE, 0);
+	put_tuple(request, CTA_TUPLE_ORIG, from, to);
+	return ask(ns, request, NULL, NULL, err);
+}

@@ -67,3 +67,7 @@ struct lab_conntrack {
 /* The entry of the connection between the two, whoever opened it. -ENOENT: there is none. */
 int lab_conntrack_find(const struct lab_ns *ns, const struct lab_addr *from,
                        const struct lab_addr *to, struct lab_conntrack *ret, struct lp_error *err);
+
+/* Takes it away. -ENOENT: there is none. */
+int lab_conntrack_delete(const struct lab_ns *ns, const struct lab_addr *from,
+                         const struct lab_addr *to, struct lp_error *err);

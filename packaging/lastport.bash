@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # bash completion for lastport
 
-_lastport_kinds='local-ports bind-ports client-ports time-wait-buckets conntrack-entries
+_lastport_kinds='local-ports bind-ports client-ports time-wait-buckets conntrack-entries snat-ports
 file-descriptors accept-queue syn-queue tcp-memory orphans'
 
 # The values of the option $1 that begin with $2, and more; fails where it takes none.

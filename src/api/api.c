@@ -173,7 +173,8 @@ static enum lp_read_conntrack conntrack_for(const struct lp_limit_kind *only)
 {
 	if (!only)
 		return LP_CONNTRACK_AUTO;
-	return only == &lp_conntrack_entries ? LP_CONNTRACK_ALL : LP_CONNTRACK_COUNTED;
+	return only == &lp_conntrack_entries || only == &lp_snat_ports ? LP_CONNTRACK_ALL
+	                                                               : LP_CONNTRACK_COUNTED;
 }
 
 static int look(const struct lastport_look_options *given, struct lastport_report **ret,

@@ -25,6 +25,10 @@ static bool concerns_kind(const struct lp_gap *gap, const struct lp_limit_kind *
 		return kind == &lp_bind_ports;
 	if (!strcmp(gap->what, "counters"))
 		return kind == &lp_accept_queue || kind == &lp_syn_queue;
+	if (!strcmp(gap->what, "conntrack"))
+		return kind == &lp_conntrack_entries || kind == &lp_snat_ports;
+	if (!strcmp(gap->what, "nat-rules"))
+		return kind == &lp_snat_ports;
 	return !is_among(gap->what, kind->of_machine ? of_netns : of_machine);
 }
 

@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-#include "forecast/refusal.h"
-
 enum {
 	RECENT_S = 10, /* the window that a forecast goes by */
 };
@@ -117,7 +115,7 @@ static void tell_rates(struct lp_forecast *f, const struct lp_flow *flow)
 
 struct lp_forecast lp_forecast_one(const struct lp_snapshot *snapshot, const struct lp_limit *limit)
 {
-	struct lp_forecast f = {.refusal = lp_refusal(snapshot, limit)};
+	struct lp_forecast f = {.chance = lp_chance_of(snapshot, limit)};
 	struct lp_flow flow;
 	if (!limit->kind->flow || !limit->kind->flow(snapshot, limit, &flow))
 		return f;

@@ -6,6 +6,7 @@
  * timers tell the arrivals of the last minute and what goes away in the next. Arithmetic only.
  */
 
+#include "forecast/chance.h"
 #include "limit/limit.h"
 
 enum { LP_DRAIN_POINTS = 12, LP_DRAIN_STEP_S = 5 };
@@ -20,8 +21,7 @@ struct lp_forecast {
 	/* how many of today's TIME_WAITs are gone after 5, 10 … 60 s; n_drain 0: not known */
 	uint32_t drain[LP_DRAIN_POINTS];
 	size_t n_drain;
-	struct lp_real
-	        refusal; /* how likely the next one is refused, where that is chance: 0 to 1 */
+	struct lp_chance chance; /* where it is a matter of chance */
 };
 
 /* From one snapshot. What can't be told is not known. */

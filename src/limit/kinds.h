@@ -15,6 +15,7 @@ extern const struct lp_limit_kind lp_syn_queue;
 extern const struct lp_limit_kind lp_tcp_memory;
 extern const struct lp_limit_kind lp_orphans;
 extern const struct lp_limit_kind lp_conntrack_entries;
+extern const struct lp_limit_kind lp_snat_ports;
 
 /* An odd range of more than one port: __inet_hash_connect() may leave one out. */
 bool lp_range_is_odd(const struct lp_netns *netns);

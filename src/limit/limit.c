@@ -9,17 +9,9 @@
 #include "limit/kinds.h"
 
 const struct lp_limit_kind *const lp_limit_kinds[] = {
-        &lp_local_ports,
-        &lp_bind_ports,
-        &lp_client_ports,
-        &lp_time_wait_buckets,
-        &lp_conntrack_entries,
-        &lp_file_descriptors,
-        &lp_accept_queue,
-        &lp_syn_queue,
-        &lp_tcp_memory,
-        &lp_orphans,
-        NULL,
+        &lp_local_ports,       &lp_bind_ports, &lp_client_ports,     &lp_time_wait_buckets,
+        &lp_conntrack_entries, &lp_snat_ports, &lp_file_descriptors, &lp_accept_queue,
+        &lp_syn_queue,         &lp_tcp_memory, &lp_orphans,          NULL,
 };
 
 const struct lp_limit_kind *lp_limit_kind_find(const char *name)
@@ -52,6 +44,12 @@ const char *lp_assumption_text(enum lp_assumption assumption)
 	case LP_ASSUME_CLIENTS_UNKNOWN:
 		return "clients are not known from earlier connections, for whom the last quarter "
 		       "of tcp_max_syn_backlog is kept";
+	case LP_ASSUME_SNAT_RANGE:
+		return "source NAT chooses from ports 1024 to 65535: its rule could not be read";
+	case LP_ASSUME_SNAT_RULE:
+		return "of several rules of source NAT the one whose ports are in use";
+	case LP_ASSUME_CLOSING_TAKEN:
+		return "source NAT takes ports of entries in TIME_WAIT again, as Linux 6.6 does";
 	}
 	return "";
 }

@@ -35,10 +35,16 @@ enum lp_assumption {
 	LP_ASSUME_SYN_QUEUE_EVEN = 1 << 6,
 	/* without SYN cookies: the kernel does not remember the clients (tcp_metrics) */
 	LP_ASSUME_CLIENTS_UNKNOWN = 1 << 7,
+	/* source NAT without a range: no rule was found, or one that can't be read may be it */
+	LP_ASSUME_SNAT_RANGE = 1 << 8,
+	/* more than one rule translates to the address, with other ranges */
+	LP_ASSUME_SNAT_RULE = 1 << 9,
+	/* the kernel takes ports of entries in TIME_WAIT again (nf_nat_used_tuple_harder()) */
+	LP_ASSUME_CLOSING_TAKEN = 1 << 10,
 };
 /* One sentence for one bit. */
 const char *lp_assumption_text(enum lp_assumption assumption);
-enum { LP_ASSUMPTIONS = 8 }; /* how many bits there are */
+enum { LP_ASSUMPTIONS = 11 }; /* how many bits there are */
 
 struct lp_limit_kind;
 
@@ -61,6 +67,7 @@ struct lp_limit {
 		const struct lp_listener *listener;
 		const struct lp_bind_address *bind;
 		const struct lp_process *process;
+		const struct lp_nat_pool *nat;
 	};
 	int family; /* of the new destination's pool; else 0 */
 };

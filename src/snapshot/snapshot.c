@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "snapshot/nat.h"
 #include "snapshot/owners.h"
 
 const char *lp_state_name(enum lp_tcp_state state)
@@ -55,6 +56,7 @@ static void netns_done(struct lp_netns *netns)
 	free(netns->binds);
 	free(netns->pools);
 	free(netns->conntrack);
+	lp_nat_pools_free(netns->nats, netns->n_nats);
 }
 
 void lp_snapshot_free(struct lp_snapshot *snapshot)

@@ -146,9 +146,11 @@ struct lp_netns {
 	struct lp_conntrack_counters conntrack_counters; /* read where there are entries */
 	struct lp_conntrack_counters conntrack_growth; /* since another look, lp_snapshot.apart_s */
 	struct lp_figure conntrack_unassured;          /* entries that the kernel may evict */
-	struct lp_conntrack_detail *conntrack;         /* of every entry, where they were read */
-	struct lp_figure conntrack_time_wait_s;        /* nf_conntrack_tcp_timeout_time_wait */
-	struct lp_figure somaxconn;                    /* net/core/somaxconn */
+	struct lp_nat_pool *nats;                      /* of every entry: snapshot/nat.h */
+	size_t n_nats;
+	struct lp_conntrack_detail *conntrack;  /* of every entry, where they were read */
+	struct lp_figure conntrack_time_wait_s; /* nf_conntrack_tcp_timeout_time_wait */
+	struct lp_figure somaxconn;             /* net/core/somaxconn */
 
 	struct lp_tcp_counters tcp_counters; /* since the namespace began */
 	struct lp_tcp_counters tcp_growth;   /* since another look, lp_snapshot.apart_s ago */

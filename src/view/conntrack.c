@@ -3,9 +3,11 @@
 /* What is said below the table of connection tracking, where its entries were read. */
 
 #include "limit/kinds.h"
+#include "snapshot/nat.h"
 #include "view/sentence.h"
 #include "view/style.h"
 
+/* At most so many are told of. */
 enum { NAMESPACES = 3, TALKERS = 3 };
 
 /* "what n, what n": a comma before all but the first. */
@@ -135,6 +137,49 @@ static int put_netns(const struct lp_style *style, FILE *out, const struct lp_li
 	if (r == 0)
 		r = put_drain(style, out, netns->conntrack);
 	return r < 0 ? r : put_counters(style, out, netns);
+}
+
+/* Of a row of SNAT ports that begins to refuse or is nearly full. */
+static int put_nat(const struct lp_style *style, FILE *out, const struct lp_limit *limit)
+{
+	const struct lp_real *chance = &lp_style_forecast(style, limit)->chance.refused;
+	struct lp_nat_client clients[LP_NAT_CLIENTS];
+	struct lp_sentence sentence = {0};
+	char where[LP_CELL], percent[LP_FIGURE_TEXT], text[LP_ADDRESS_TEXT];
+	size_t n = lp_nat_clients(limit->nat, clients);
+	lp_style_where(style, limit, where);
+	lp_add(&sentence, "%s: ", where);
+	if (chance->known)
+		lp_add(&sentence, "the next connection is refused with %s, ",
+		       lp_text_percent((uint32_t)(chance->n * LP_FULL), percent));
+	lp_add(&sentence, "ports %u to %u", limit->nat->range.low, limit->nat->range.high);
+	for (size_t i = 0; i < n && i < TALKERS; i++)
+		lp_add(&sentence, "%s%s (%s)", i ? ", " : "; most have ",
+		       lp_address_text(&clients[i].address, text),
+		       lp_text_count(clients[i].ports, percent));
+	lp_add(&sentence, ".");
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
+static bool is_worth_a_line(const struct lp_style *style, const struct lp_limit *limit)
+{
+	const double noticed = 0.001;
+	return lp_style_concern(style, limit) != LP_CONCERN_NONE ||
+	       lp_style_forecast(style, limit)->chance.refused.n >= noticed;
+}
+
+int lp_nat_write(const struct lp_style *style, FILE *out)
+{
+	const struct lp_limit *limit;
+	size_t at = 0, shown = 0, n = 0;
+	int r = 0;
+	while (r == 0 && n < NAMESPACES && (limit = lp_style_next(style, &at, &shown))) {
+		if (limit->kind != &lp_snat_ports || !is_worth_a_line(style, limit))
+			continue;
+		r = put_nat(style, out, limit);
+		n++;
+	}
+	return r;
 }
 
 int lp_conntrack_write(const struct lp_style *style, FILE *out)

@@ -199,7 +199,8 @@ static int set_forecast(json_t *object, const struct lp_forecast *forecast)
 	    set_real(object, "rate_10s", forecast->rate_recent) < 0 ||
 	    set_real(object, "sustainable", forecast->sustainable) < 0 ||
 	    set_real(object, "exhausted_in_s", forecast->exhausted_in_s) < 0 ||
-	    set_real(object, "refusal_probability", forecast->refusal) < 0)
+	    set_real(object, "refusal_probability", forecast->chance.refused) < 0 ||
+	    set_real(object, "found_per_connection", forecast->chance.found) < 0)
 		return -ENOMEM;
 	return forecast->n_drain ? set_new(object, "drain", drain_list(forecast)) : 0;
 }
@@ -240,6 +241,7 @@ static json_t *limit_object(const struct lp_report *report, size_t index)
 	    set_forecast(object, &report->forecasts[index]) < 0 ||
 	    (owners && set_owners(object, owners) < 0) ||
 	    (limit->kind->unit == LP_UNIT_PAGES && set_pages(object, report) < 0) ||
+	    (limit->kind == &lp_snat_ports && lp_json_nat(object, limit->nat) < 0) ||
 	    (limit->kind == &lp_conntrack_entries &&
 	     lp_json_conntrack(object, report->snapshot, limit) < 0) ||
 	    (limit->assumed && set_new(object, "assumed", assumed_list(limit->assumed)) < 0))

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "snapshot/nat.h"
+
 static int set_new(json_t *object, const char *key, json_t *value)
 {
 	return json_object_set_new(object, key, value) < 0 ? -ENOMEM : 0;
@@ -128,4 +130,29 @@ int lp_json_conntrack(json_t *object, const struct lp_snapshot *snapshot,
 	if (r == 0 && netns->conntrack)
 		r = set_detail(object, netns->conntrack);
 	return r;
+}
+
+static json_t *client_object(const struct lp_nat_client *client)
+{
+	char text[LP_ADDRESS_TEXT];
+	json_auto_t *object =
+	        json_pack("{s:s}", "address", lp_address_text(&client->address, text));
+	if (set_count(object, "ports", client->ports) < 0 ||
+	    (client->missed && set_count(object, "at_most_less", client->missed) < 0))
+		return NULL;
+	return json_incref(object);
+}
+
+int lp_json_nat(json_t *object, const struct lp_nat_pool *pool)
+{
+	struct lp_nat_client clients[LP_NAT_CLIENTS];
+	size_t n = lp_nat_clients(pool, clients);
+	json_t *list = json_array();
+	if (set_new(object, "clients", list) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(list, client_object(&clients[i])) < 0)
+			return -ENOMEM;
+	return set_new(object, "range",
+	               json_pack("[i,i]", (int)pool->range.low, (int)pool->range.high));
 }

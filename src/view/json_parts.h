@@ -40,6 +40,8 @@ json_t *lp_json_time(int64_t ms);
 
 /* {"log":[…]} or {"log_unread":…}, and what is missing from it */
 json_t *lp_json_log(const struct lp_snapshot *snapshot);
+/* The range and clients of a pool of source NAT, into the object of its limit. 0 or -ENOMEM. */
+int lp_json_nat(json_t *object, const struct lp_nat_pool *pool);
 
 /* {"findings":[…],"not_judged":[…]} */
 json_t *lp_json_findings(const struct lp_report *report);

@@ -280,7 +280,7 @@ static int put_gaps(const struct lp_style *style, FILE *out)
 int lp_notes_write(const struct lp_style *style, FILE *out)
 {
 	static int (*const notes[])(const struct lp_style *, FILE *) = {
-	        put_rates, put_refusals, lp_conntrack_write, put_new_destinations,
+	        put_rates, put_refusals, lp_conntrack_write, lp_nat_write, put_new_destinations,
 	        put_basis, lp_log_write, put_gaps,
 	};
 	int r = lp_put(out, "\n");

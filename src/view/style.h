@@ -108,5 +108,7 @@ int lp_log_write(const struct lp_style *style, FILE *out);
 /* Lines below a row of the table: who has its connections, where that was looked for. */
 int lp_owners_write(const struct lp_style *style, const struct lp_limit *limit, size_t indent,
                     FILE *out);
+/* A line for each of at most three pools of source NAT that begin to refuse. */
+int lp_nat_write(const struct lp_style *style, FILE *out);
 /* Of connection tracking: a few lines for each of at most three namespaces. */
 int lp_conntrack_write(const struct lp_style *style, FILE *out);

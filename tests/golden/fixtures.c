@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "finding/rule.h"
+#include "snapshot/nat.h"
 #include "snapshot/owners.h"
 
 /* Pointers of limits go into these arrays, which therefore must not move: room is taken first. */
@@ -502,6 +503,32 @@ static struct lp_conntrack_detail *router_entries(void)
 	return detail;
 }
 
+/* 970 of 1,000 ports towards one server, 40 of them closing. */
+static void add_translated(struct lp_report *report, struct lp_netns *netns)
+{
+	struct lp_nat_pool *pool = calloc(1, sizeof(*pool));
+	assert(pool);
+	pool->map = calloc(1, sizeof(*pool->map));
+	assert(pool->map);
+	pool->key = (struct lp_nat_key){.translated = address("192.0.2.1"),
+	                                .remote = address("198.51.100.7"),
+	                                .remote_port = 443};
+	pool->entries = pool->translated = 970;
+	pool->range = (struct lp_nat_range){.low = 2000, .high = 2999, .told = true};
+	pool->map->clients[0] =
+	        (struct lp_nat_client){.address = address("10.1.0.5"), .ports = 870};
+	pool->map->clients[3] =
+	        (struct lp_nat_client){.address = address("10.1.0.7"), .ports = 100, .missed = 3};
+	netns->nats = pool;
+	netns->n_nats = 1;
+	struct lp_limit *limit = add(report, "snat-ports", 0, 930, 1000);
+	limit->nat = pool;
+	limit->reusable = lp_figure(40);
+	limit->assumed = LP_ASSUME_CLOSING_TAKEN;
+	forecast_of(report)->chance.refused = lp_real(0.0832);
+	forecast_of(report)->chance.found = lp_real(67.7);
+}
+
 /* A gateway whose table a flood of UDP fills, looked at twice. */
 static void router(struct lp_report *report)
 {
@@ -518,10 +545,11 @@ static void router(struct lp_report *report)
 	counters->insert_failed = counters->found = lp_figure(0);
 	netns->conntrack_growth.drop = lp_figure(0);
 	netns->conntrack_growth.early_drop = lp_figure(4711);
+	add_translated(report, netns);
 	struct lp_limit *limit = add(report, "conntrack-entries", 0, 70050, 262144);
 	limit->reusable = lp_figure(145150);
 	limit->exact = false;
-	forecast_of(report)->refusal = lp_real(0);
+	forecast_of(report)->chance.refused = lp_real(0);
 	add(report, "time-wait-buckets", 0, 12, 131072);
 }
 

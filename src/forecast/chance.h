@@ -6,7 +6,13 @@
 #include "limit/limit.h"
 
 /*
+ * snat-ports: forecast/snat.h; 0 where it is below 0.0005.
+ *
  * conntrack-entries: 0 while there is room, then that the kernel finds nothing to evict. Not known
  * where that is not, and for other kinds: they refuse when the headroom is 0 and not before.
  */
-struct lp_real lp_refusal(const struct lp_snapshot *snapshot, const struct lp_limit *limit);
+struct lp_chance {
+	struct lp_real refused; /* 0 to 1 */
+	struct lp_real found;   /* snat-ports: ports in use that the search meets on average */
+};
+struct lp_chance lp_chance_of(const struct lp_snapshot *snapshot, const struct lp_limit *limit);
