@@ -358,6 +358,8 @@ int lp_look(const struct lp_kernel *kernel, const struct lp_look_options *option
 		return lp_fail(err, ENOMEM, "out of memory");
 	_cleanup_(look_done) struct look look = {
 	        .kernel = kernel, .options = options, .err = err, .snapshot = snapshot, .own = -1};
+	if (options->notes)
+		lp_owner_notes_begin(options->notes);
 	snapshot->taken_at_ms = lp_clock_wall_ms();
 	snapshot->reader = LP_READER_DIAG;
 	int r = list_places(&look);

@@ -11,6 +11,7 @@ enum {
 	/* fields of /proc/PID/stat counted from the state, which is the third */
 	STAT_FLAGS = 9 - 3,
 	STAT_THREADS = 20 - 3,
+	STAT_START = 22 - 3,
 };
 
 /* Skips n blank-separated words. */
@@ -32,14 +33,19 @@ int lp_stat_parse(const char *text, struct lp_stat *ret)
 	const char *state = at + 2;
 	const char *flags_at = skip_words(state, STAT_FLAGS);
 	const char *threads_at = skip_words(flags_at, STAT_THREADS - STAT_FLAGS);
-	uint64_t flags, threads;
+	const char *start_at = skip_words(threads_at, STAT_START - STAT_THREADS);
+	uint64_t flags, threads, start = 0;
 	if (lp_number_parse(&flags_at, UINT32_MAX, &flags) < 0 || *flags_at != ' ' ||
 	    lp_number_parse(&threads_at, UINT32_MAX, &threads) < 0 || *threads_at != ' ')
 		return -EINVAL;
+	/* the last of these: a text that ends before it is no worse for the rest */
+	if (lp_number_parse(&start_at, UINT64_MAX, &start) < 0)
+		start = 0;
 	*ret = (struct lp_stat){
 	        .state = *state,
 	        .kernel_thread = flags & PF_KTHREAD,
 	        .threads = threads,
+	        .start = start,
 	};
 	return 0;
 }

@@ -92,6 +92,7 @@ struct lp_stat {
 	char state; /* 'R', 'S', 'Z' … */
 	bool kernel_thread;
 	uint64_t threads;
+	uint64_t start; /* ticks since boot; 0 where the text ends before */
 };
 /* /proc/PID/stat. 0 or -EINVAL. */
 int lp_stat_parse(const char *text, struct lp_stat *ret);

@@ -7,6 +7,10 @@ static const struct unowned {
 	const char *what, *why;
 } unowned[LP_UNOWNED_REASONS] = {
         [LP_UNOWNED_LEDGER_OFF] = {"TIME_WAIT", "the ledger was off"},
+        [LP_UNOWNED_LEDGER_CLOSED] = {"TIME_WAIT", "the ledger can't be read"},
+        [LP_UNOWNED_BEFORE_LEDGER] = {"TIME_WAIT", "closed before the ledger was on"},
+        [LP_UNOWNED_LEDGER_LOST] = {"TIME_WAIT", "the ledger had no room for them"},
+        [LP_UNOWNED_NOBODY] = {"TIME_WAIT", "no process was at it"},
         [LP_UNOWNED_CLOSED] = {"closed already", "no process holds them"},
         [LP_UNOWNED_WAITING] = {"not accepted yet", "in the listener's queue"},
         [LP_UNOWNED_HIDDEN] = {"held by others", "seeing by whom needs root"},

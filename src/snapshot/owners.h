@@ -13,24 +13,31 @@ enum {
 	LP_OWNERS_LISTED = 32, /* owners of a pool; what more have is summed */
 };
 
+/* A process; or, of those that have ended, all of one command in one cgroup. */
 struct lp_owner {
-	pid_t pid;
+	pid_t pid;          /* if processes is 1 */
+	uint32_t processes; /* 1, or how many that ended */
+	bool ended;         /* it is known to have ended */
 	char command[16];
 	uint64_t cgroup_id; /* 0: not known */
 	char *cgroup;       /* path; NULL: not known, or gone */
 	uint32_t sharing;   /* processes more that hold one of these sockets too: forked workers */
-	uint32_t states[LP_STATES];
+	uint32_t states[LP_STATES];            /* connections that it holds, or closed */
 	struct lp_figure opened, closed_first; /* of those there are now; from the ledger */
 };
 
 /* Why nobody is named for a connection. */
 enum lp_unowned {
-	LP_UNOWNED_LEDGER_OFF, /* TIME_WAIT, and nothing remembers who closed it */
-	LP_UNOWNED_CLOSED,     /* closed by its process, and the other end has not finished */
-	LP_UNOWNED_WAITING,    /* not accepted yet */
-	LP_UNOWNED_HIDDEN,     /* no process that may be looked into holds it */
-	LP_UNOWNED_UNSEEN, /* all were looked into: it came meanwhile, or is held from elsewhere */
-	LP_UNOWNED_UNTOLD, /* what read the sockets does not tell them apart */
+	LP_UNOWNED_LEDGER_OFF,    /* TIME_WAIT, and nothing remembers who closed it */
+	LP_UNOWNED_LEDGER_CLOSED, /* … but who may be, and may not be asked */
+	LP_UNOWNED_BEFORE_LEDGER, /* … that was not there yet, or was full: see since and lost */
+	LP_UNOWNED_LEDGER_LOST,
+	LP_UNOWNED_NOBODY,  /* closed first when no process was at it */
+	LP_UNOWNED_CLOSED,  /* closed by its process, and the other end has not finished */
+	LP_UNOWNED_WAITING, /* not accepted yet */
+	LP_UNOWNED_HIDDEN,  /* no process that may be looked into holds it */
+	LP_UNOWNED_UNSEEN,  /* all were looked into: it came meanwhile, or is held from elsewhere */
+	LP_UNOWNED_UNTOLD,  /* what read the sockets does not tell them apart */
 	LP_UNOWNED_REASONS,
 };
 /* Phrases: "TIME_WAIT", and "the ledger was off". */

@@ -51,7 +51,9 @@ static int set_cgroup(json_t *object, const struct lp_owner *owner)
 static json_t *owner_object(const struct lp_owner *owner)
 {
 	json_auto_t *object = json_object();
-	if (set_count(object, "pid", (uint64_t)owner->pid) < 0 ||
+	if ((owner->processes == 1 && set_count(object, "pid", (uint64_t)owner->pid) < 0) ||
+	    (owner->processes > 1 && set_count(object, "processes", owner->processes) < 0) ||
+	    (owner->ended && set_new(object, "ended", json_true()) < 0) ||
 	    set_text(object, "command", owner->command) < 0 || set_cgroup(object, owner) < 0 ||
 	    (owner->sharing && set_count(object, "shared_with", owner->sharing) < 0) ||
 	    set_new(object, "states", lp_json_states(owner->states)) < 0 ||

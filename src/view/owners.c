@@ -43,12 +43,13 @@ static bool is_same(const struct lp_owner *a, const struct lp_owner *b)
 {
 	bool cgroups =
 	        a->cgroup && b->cgroup ? !strcmp(a->cgroup, b->cgroup) : !a->cgroup && !b->cgroup;
-	return cgroups && a->cgroup_id == b->cgroup_id && !strcmp(a->command, b->command);
+	return cgroups && a->ended == b->ended && a->cgroup_id == b->cgroup_id &&
+	       !strcmp(a->command, b->command);
 }
 
 static void add_to(struct group *group, const struct lp_owner *owner)
 {
-	group->n++;
+	group->n += owner->processes;
 	if (owner->pid < group->pid)
 		group->pid = owner->pid;
 	if (owner->sharing > group->sharing)
@@ -163,10 +164,16 @@ static int put_line(const struct lp_style *style, FILE *out, size_t indent, stru
 
 static void say_who(const struct group *group, bool sharing, struct line *line)
 {
-	say(line, "by %s (%d", *group->first->command ? group->first->command : "?", group->pid);
-	if (group->n > 1)
-		say(line, " +%zu", group->n - 1);
-	say(line, ")");
+	const struct lp_owner *first = group->first;
+	const char *ended = first->ended ? ", ended" : "";
+	char number[LP_FIGURE_TEXT];
+	say(line, "by %s ", *first->command ? first->command : "?");
+	if (first->ended && group->n > 1)
+		say(line, "(%s processes%s)", lp_text_count(group->n, number), ended);
+	else if (group->n > 1)
+		say(line, "(%d +%zu)", group->pid, group->n - 1);
+	else
+		say(line, "(%d%s)", group->pid, ended);
 	say_cgroup(line, group->first);
 	if (sharing)
 		say(line, ", shared with %" PRIu32 " more", group->sharing);

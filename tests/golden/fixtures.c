@@ -417,7 +417,7 @@ static struct lp_owner *add_owner(struct lp_pool_owners *owners, pid_t pid, cons
 	owners->items = reallocarray(owners->items, owners->n + 1, sizeof(*owners->items));
 	assert(owners->items);
 	struct lp_owner *owner = &owners->items[owners->n++];
-	*owner = (struct lp_owner){.pid = pid, .cgroup = cgroup ? strdup(cgroup) : NULL};
+	*owner = (struct lp_owner){.pid = pid, .processes = 1, .cgroup = cgroup ? strdup(cgroup) : NULL};
 	(void)snprintf(owner->command, sizeof(owner->command), "%s", command);
 	owner->states[LP_TIME_WAIT] = time_wait;
 	owner->states[LP_ESTABLISHED] = established;
