@@ -49,9 +49,11 @@ static __always_inline struct lp_ledger_control *controls(void)
 	return bpf_map_lookup_elem(&control, &key);
 }
 
+/* Each bit of both weighs on all: addresses differ in their last bytes, which are the high ones. */
 static __always_inline __u32 mix(__u32 a, __u32 b)
 {
-	return (a ^ b) * 0x9e3779b1U; /* 2^32 by the golden ratio */
+	__u64 product = (a ^ b) * 0x9e3779b97f4a7c15ULL; /* 2^64 by the golden ratio */
+	return (__u32)(product >> 32 ^ product);
 }
 
 /* ---- owners -------------------------------------------------------------------------------- */

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A ledger of a test's own: in a network namespace of its own, pinned in a BPF file system that
+nobody else sees. The hook sees the whole machine, so that everything is told apart by namespace.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from command import SOURCE, TIMEOUT_S, Run
+
+TABLES = ["control", "sockets", "owners", "searches", "refusals"]
+INSIDE = "LASTPORT_TEST_INSIDE"
+TELL = os.environ.get("LEDGER_TELL", str(SOURCE / "build/tests/system/ledger_tell"))
+
+
+def run_inside(tests):
+    """Runs the program again in namespaces of its own, and there main(tests)."""
+    from command import main  # pylint: disable=import-outside-toplevel
+    if INSIDE in os.environ:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return main(tests)
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private",
+                          "env", f"{INSIDE}=1", sys.executable, *sys.argv])
+    return 1
+
+
+def own_netns():
+    return os.stat("/proc/self/ns/net").st_ino
+
+
+class Ledger:
+    """It is on for as long as the context lasts."""
+
+    def __init__(self, *options):
+        self.options = options
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        self.folder = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="lastport-bpf-"))
+        subprocess.run(["mount", "-t", "bpf", "bpf", self.folder], check=True)
+        self.stack.callback(subprocess.run, ["umount", self.folder], check=True)
+        self.env = {"LASTPORT_BPFFS": self.folder}
+        self.command("on", *self.options)
+        return self
+
+    def __exit__(self, *error):
+        with self.stack:
+            self.command("off")
+            if "lastport" in os.listdir(self.folder):
+                raise OSError("ledger off left its folder")
+
+    def command(self, *arguments):
+        run = Run("ledger", *arguments, env=self.env)
+        if run.status:
+            raise OSError(run.problem("failed"))
+        return run.out
+
+    def show(self, netns=None):
+        """What it says, its lists cut down to one namespace: ours, unless told."""
+        netns = netns or own_netns()
+        shown = json.loads(self.command("show", "--json"))
+        for name in ("refused", "search", "owners"):
+            shown[name] = [each for each in shown[name] if each["netns"]["inode"] == netns]
+        return shown
+
+    def memory(self):
+        """Bytes of its tables, as the kernel counts them."""
+        pinned = Path(self.folder, "lastport", "ledger")
+        maps = (json.loads(subprocess.run(
+            ["bpftool", "--json", "map", "show", "pinned", pinned / table], check=True, text=True,
+            capture_output=True, env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
+            ).stdout) for table in TABLES)
+        return sum(each["bytes_memlock"] for each in maps)
+
+    def tell(self, *prefix):
+        """(connections, what was lost): the join of each socket of our namespace."""
+        for _ in range(5):
+            done = subprocess.run([*prefix, TELL], env=os.environ | self.env, check=True,
+                                  text=True, capture_output=True, timeout=TIMEOUT_S)
+            *lines, last = map(json.loads, done.stdout.splitlines())
+            if not last["interrupted"]:
+                break
+        return lines, last["lost"]
+
+
+def total(items, field):
+    return sum(item[field] for item in items)
