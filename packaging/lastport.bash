@@ -24,11 +24,18 @@ _lastport_values()
 	--bpffs)
 		compgen -d -- "$2"
 		;;
-	--expect | -e)
+	--closer)
+		printf '%s\n' both client server
+		;;
+	--role)
+		printf '%s\n' client server
+		;;
+	--machine | --expect | -e)
 		compgen -f -- "$2"
 		;;
-	--for | --interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate) ;;
+	--for | --interval | -i | --width | --warn | -w | --critical | -c | --to | --need | --rate | -r) ;;
 	--memory | -m) ;;
+	--hold | --requests | --sources | --destinations | --nat | --nat-ports | --burst) ;;
 	*)
 		return 1
 		;;
@@ -47,6 +54,11 @@ _lastport_options()
 		;;
 	trace)
 		printf '%s\n' --each --for --interval --netns --json --colour --color
+		;;
+	plan)
+		printf '%s\n' --rate --hold --requests --sources --destinations --closer --role --nat \
+			--nat-ports --bind-first --loopback --burst --machine --netns --json --colour \
+			--color --width
 		;;
 	prove)
 		printf '%s\n' --list --json --markdown --expect --provoke --for --colour --color \
@@ -77,7 +89,7 @@ _lastport()
 	elif [[ $word == -* ]]; then
 		words=$(_lastport_options "$command")
 	elif [[ $COMP_CWORD -eq 1 || ($COMP_CWORD -eq 2 && $command == help) ]]; then
-		words='status check trace prove ledger help version'
+		words='status check plan trace prove ledger help version'
 	elif [[ $command == ledger ]]; then
 		words='on off show'
 	elif [[ $command == prove ]]; then

@@ -68,6 +68,7 @@ enum lastport_known {
 	LASTPORT_KNOWN_NETNS = 1 << 4,
 	LASTPORT_KNOWN_OPENED = 1 << 5,
 	LASTPORT_KNOWN_CLOSED_FIRST = 1 << 6,
+	LASTPORT_KNOWN_LIVE = 1 << 7,
 };
 
 /* Strings live as long as the report. A figure whose bit is not in `known` is 0 and means nothing.
@@ -84,6 +85,7 @@ struct lastport_limit {
 	double rate;           /* TIME_WAIT a second over the last 60 s */
 	double sustainable;    /* 1/s that never fill it */
 	double exhausted_in_s; /* seconds; INFINITY where it will not fill at this rate */
+	uint64_t live;         /* of local-ports: connections in it that are not in TIME_WAIT */
 };
 #define LASTPORT_LIMIT_INIT                           \
 	{                                             \
@@ -91,6 +93,9 @@ struct lastport_limit {
 	}
 
 LASTPORT_API size_t lastport_report_limits(const struct lastport_report *report);
+/* Whether figures of a kind of limit may be wrong or missing for that gap. */
+LASTPORT_API bool lastport_report_gap_concerns(const struct lastport_report *report, size_t index,
+                                               const char *kind);
 /* The limit at index, nearest to exhaustion first. -ERANGE when there is none, -EINVAL for a bad
  * size. */
 LASTPORT_API int lastport_report_limit(const struct lastport_report *report, size_t index,
@@ -224,6 +229,63 @@ LASTPORT_API void lastport_ledger_free(struct lastport_ledger *ledger);
 LASTPORT_API int lastport_ledger_write_text(const struct lastport_ledger *ledger,
                                             const struct lastport_text_options *options, FILE *out);
 LASTPORT_API int lastport_ledger_write_json(const struct lastport_ledger *ledger, FILE *out);
+/* ---- plans: what so many connections need --------------------------------------------------- */
+
+enum lastport_role {
+	LASTPORT_CLIENT, /* the machine opens the connections */
+	LASTPORT_SERVER, /* … accepts them */
+	LASTPORT_ROUTER, /* … forwards them and translates their source */
+};
+
+enum lastport_closer {
+	LASTPORT_CLOSER_CLIENT, /* whose FIN goes first: it keeps TIME_WAIT */
+	LASTPORT_CLOSER_SERVER,
+	LASTPORT_CLOSER_BOTH,
+};
+
+/* LASTPORT_PLAN_WISHES_INIT has a value for each; strings are read while the plan is made. */
+struct lastport_plan_wishes {
+	size_t size;
+	double rate;           /* requests a second, 0 to 1e9; 0: the highest is asked for */
+	double requests;       /* on each connection, 1 to 1e9 */
+	double hold_s;         /* how long a connection is open, 0 to 1e9 */
+	uint32_t sources;      /* addresses of the clients, 1 to 1e6 */
+	uint32_t destinations; /* addresses and ports of the servers, 1 to 1e6 */
+	uint32_t translated;   /* a router: addresses that it translates to, 1 to 1e6 */
+	uint32_t nat_low;      /* … and the first and last of their ports, 1 to 65535 */
+	uint32_t nat_high;
+	uint32_t burst; /* a server: connections that come at once; 0: no word of it */
+	enum lastport_role role;
+	enum lastport_closer closer;
+	bool bind_first;   /* a client: bind() to an address and port 0 before connect() */
+	bool loopback;     /* the destinations are 127/8 or ::1 */
+	const char *netns; /* whose figures: a name, an inode, "host", "self"; NULL is "self" */
+	const char *machine_file; /* figures of another machine, or NULL: see lastport-plan(1) */
+};
+#define LASTPORT_PLAN_WISHES_INIT                                                         \
+	{                                                                                 \
+		.size = sizeof(struct lastport_plan_wishes), .requests = 1, .sources = 1, \
+		.destinations = 1, .translated = 1, .nat_low = 1024, .nat_high = 65535    \
+	}
+
+struct lastport_plan;
+
+/*
+ * Works out what the wishes need, and whether the machine has it. On success *ret is the caller's,
+ * to free with lastport_plan_free(). Errors and message as those of lastport_look(), and -EINVAL
+ * for a file that says nothing of a machine, or a negative errno of reading it.
+ */
+LASTPORT_API int lastport_plan_make(const struct lastport_plan_wishes *wishes,
+                                    struct lastport_plan **ret, char *message, size_t message_size);
+LASTPORT_API void lastport_plan_free(struct lastport_plan *plan);
+/* Whether everything that was wished for is carried; true where no rate was. */
+LASTPORT_API bool lastport_plan_carries(const struct lastport_plan *plan);
+/* Connections a second that are carried at most; INFINITY where nothing bounds them. */
+LASTPORT_API double lastport_plan_highest(const struct lastport_plan *plan);
+/* As lastport_write_json() and lastport_write_text(). */
+LASTPORT_API int lastport_plan_write_json(const struct lastport_plan *plan, FILE *out);
+LASTPORT_API int lastport_plan_write_text(const struct lastport_plan *plan,
+                                          const struct lastport_text_options *options, FILE *out);
 
 #ifdef __cplusplus
 }

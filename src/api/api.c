@@ -10,6 +10,7 @@
 
 #include "api/gaps.h"
 #include "api/growth.h"
+#include "api/options.h"
 #include "api/owners.h"
 #include "api/programs.h"
 #include "api/report.h"
@@ -229,6 +230,14 @@ const char *lastport_report_gap(const struct lastport_report *report, size_t ind
 	return index < report->view.snapshot->n_gaps ? report->gaps[index] : NULL;
 }
 
+bool lastport_report_gap_concerns(const struct lastport_report *report, size_t index,
+                                  const char *kind)
+{
+	const struct lp_limit_kind *found = lp_limit_kind_find(kind);
+	return found && index < report->view.snapshot->n_gaps &&
+	       lp_gap_concerns(&report->view.snapshot->gaps[index], found);
+}
+
 size_t lastport_report_limits(const struct lastport_report *report)
 {
 	return report->view.limits.n;
@@ -269,6 +278,11 @@ int lastport_report_limit(const struct lastport_report *report, size_t index,
 	if (limit->reusable.known) {
 		out.known |= LASTPORT_KNOWN_REUSABLE;
 		out.reusable = limit->reusable.n;
+	}
+	if (limit->kind == &lp_local_ports) {
+		out.known |= LASTPORT_KNOWN_LIVE;
+		if (limit->pool)
+			out.live = lp_pool_total(limit->pool) - limit->pool->states[LP_TIME_WAIT];
 	}
 	out.rate = known_or_0(forecast->rate, LASTPORT_KNOWN_RATE, &out.known);
 	out.sustainable = known_or_0(forecast->sustainable, LASTPORT_KNOWN_SUSTAINABLE, &out.known);
@@ -332,13 +346,7 @@ int lastport_write_json(const struct lastport_report *report, FILE *out)
 int lastport_write_text(const struct lastport_report *report,
                         const struct lastport_text_options *options, FILE *out)
 {
-	if (options->size != sizeof(*options))
-		return -EINVAL;
-	struct lp_text_options text = {
-	        .width = options->width ? options->width : 80,
-	        .colour = options->colour,
-	        .unicode = options->unicode,
-	        .rows = options->rows,
-	};
-	return lp_view_text(&report->view, &text, out);
+	struct lp_text_options text;
+	int r = lp_options_text(options, &text);
+	return r < 0 ? r : lp_view_text(&report->view, &text, out);
 }

@@ -13,8 +13,7 @@ static bool is_among(const char *what, const char *const *list)
 	return *list != NULL;
 }
 
-/* Whether figures of the kind may be wrong or missing for it. What is not known here, may. */
-static bool concerns_kind(const struct lp_gap *gap, const struct lp_limit_kind *kind)
+bool lp_gap_concerns(const struct lp_gap *gap, const struct lp_limit_kind *kind)
 {
 	/* not sockstat: it has figures of the machine too */
 	static const char *const of_netns[] = {"sockets", "sysctls", "namespaces", NULL};
@@ -62,7 +61,7 @@ void lp_gaps_select(struct lp_snapshot *snapshot, const char *netns,
 	size_t kept = 0;
 	for (size_t i = 0; i < snapshot->n_gaps; i++) {
 		struct lp_gap *gap = &snapshot->gaps[i];
-		if (concerns_netns(gap, snapshot, netns) && (!only || concerns_kind(gap, only)))
+		if (concerns_netns(gap, snapshot, netns) && (!only || lp_gap_concerns(gap, only)))
 			snapshot->gaps[kept++] = *gap;
 		else
 			free(gap->why);

@@ -3,6 +3,9 @@
 
 #include "limit/limit.h"
 
+/* Whether figures of the kind may be wrong or missing for it. What is not known here, may. */
+bool lp_gap_concerns(const struct lp_gap *gap, const struct lp_limit_kind *kind);
+
 /*
  * Takes out of the snapshot the gaps that leave the answer whole: what concerns kinds of limits or
  * namespaces that were not asked for. `netns` is as in the options of a look; `only` may be NULL.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "action/ledger.h"
+#include "api/options.h"
 #include "api/take.h"
 #include "base/cleanup.h"
 #include "kernel/kernel.h"
@@ -170,13 +171,7 @@ int lastport_ledger_write_json(const struct lastport_ledger *ledger, FILE *out)
 int lastport_ledger_write_text(const struct lastport_ledger *ledger,
                                const struct lastport_text_options *options, FILE *out)
 {
-	if (options->size != sizeof(*options))
-		return -EINVAL;
-	const struct lp_text_options text = {
-	        .width = options->width ? options->width : 80,
-	        .colour = options->colour,
-	        .unicode = options->unicode,
-	        .rows = options->rows,
-	};
-	return lp_view_ledger_text(ledger->facts, &text, out);
+	struct lp_text_options text;
+	int r = lp_options_text(options, &text);
+	return r < 0 ? r : lp_view_ledger_text(ledger->facts, &text, out);
 }

@@ -207,19 +207,6 @@ static enum verdict judge(const struct check_options *o, const struct lastport_l
 	return limit->pressure >= o->warn ? WARNING : OK;
 }
 
-/* That all is well can't be said where not all was seen; what was seen to be wrong is wrong. */
-static enum verdict consider_gaps(enum verdict verdict, const struct lastport_report *report,
-                                  struct line *line)
-{
-	size_t n = lastport_report_gaps(report);
-	if (lastport_report_complete(report) || n == 0)
-		return verdict;
-	say_text(line, "; not all was seen: %s", lastport_report_gap(report, 0));
-	if (n > 1)
-		say_text(line, " (and %zu more)", n - 1);
-	return verdict == OK ? UNKNOWN : verdict;
-}
-
 /* ---- everything ---------------------------------------------------------------------------- */
 
 /* The fullest of each kind: limits come sorted, so the first of a kind is it. */
@@ -272,6 +259,42 @@ static enum verdict check_all(const struct check_options *o, const struct lastpo
 
 /* ---- one destination ----------------------------------------------------------------------- */
 
+/* What a connect() to there needs: local ports of its pool, and these beside. */
+enum { LOCAL_PORTS, CONNTRACK, DESCRIPTORS, NEEDED };
+static const char *const needed_kinds[NEEDED] = {[LOCAL_PORTS] = "local-ports",
+                                                 [CONNTRACK] = "conntrack-entries",
+                                                 [DESCRIPTORS] = "file-descriptors"};
+
+static enum verdict worse(enum verdict a, enum verdict b)
+{
+	static const int rank[VERDICTS] = {[OK] = 0, [UNKNOWN] = 1, [WARNING] = 2, [CRITICAL] = 3};
+	return rank[a] > rank[b] ? a : b;
+}
+
+/* "470.5", "0.032": three decimals under 1. */
+static const char *rate_text(double n, char buf[LP_FIGURE_TEXT])
+{
+	if (n >= 1)
+		return lp_text_real(n, buf);
+	(void)snprintf(buf, LP_FIGURE_TEXT, "%.3f", n);
+	return buf;
+}
+
+/* Too few are left: says of which limit. */
+static enum verdict lacks(const struct check_options *o, const struct lastport_limit *limit,
+                          struct line *line)
+{
+	char need[LP_FIGURE_TEXT], left[LP_FIGURE_TEXT];
+	if (!o->has_need || limit->headroom >= o->need)
+		return OK;
+	if (limit->known & LASTPORT_KNOWN_LIVE) /* the line is about it */
+		say_text(line, ", %s needed", lp_text_count(o->need, need));
+	else
+		say_text(line, ", %s needed but %s has %s left", lp_text_count(o->need, need),
+		         limit->kind, lp_text_count(limit->headroom, left));
+	return CRITICAL;
+}
+
 static enum verdict check_need(const struct check_options *o, const struct lastport_limit *limit,
                                struct line *line)
 {
@@ -279,19 +302,25 @@ static enum verdict check_need(const struct check_options *o, const struct lastp
 	if (o->has_need)
 		say_figures(line, "%" PRIu64 ":", o->need);
 	say_figures(line, ";0;%" PRIu64, limit->capacity);
-	if (!o->has_need || limit->headroom >= o->need)
-		return OK;
-	char need[LP_FIGURE_TEXT];
-	say_text(line, ", %s needed", lp_text_count(o->need, need));
-	return CRITICAL;
+	return lacks(o, limit, line);
+}
+
+/* What can last beside the connections that are open there now: they keep their ports. */
+static double lasting(const struct lastport_limit *limit)
+{
+	if (!(limit->known & LASTPORT_KNOWN_LIVE) || !limit->capacity)
+		return limit->sustainable;
+	uint64_t live = limit->live < limit->capacity ? limit->live : limit->capacity;
+	return limit->sustainable * (double)(limit->capacity - live) / (double)limit->capacity;
 }
 
 static enum verdict check_rate(const struct check_options *o, const struct lastport_limit *limit,
                                struct line *line)
 {
 	bool known = limit->known & LASTPORT_KNOWN_SUSTAINABLE;
+	double most = lasting(limit);
 	if (known)
-		say_figures(line, " sustainable=%.1f;;", limit->sustainable);
+		say_figures(line, " sustainable=%.*f;;", most < 1 ? 3 : 1, most);
 	if (known && o->has_rate)
 		say_figures(line, "%g:", o->rate);
 	if (!o->has_rate)
@@ -300,18 +329,42 @@ static enum verdict check_rate(const struct check_options *o, const struct lastp
 		say_text(line, ", and what rate can last is not known");
 		return UNKNOWN;
 	}
-	if (limit->sustainable >= o->rate)
+	if (most >= o->rate)
 		return OK;
-	char rate[LP_FIGURE_TEXT], most[LP_FIGURE_TEXT];
-	say_text(line, ", %s/s needed but %s/s can last", lp_text_real(o->rate, rate),
-	         lp_text_real(limit->sustainable, most));
+	char rate[LP_FIGURE_TEXT], text[LP_FIGURE_TEXT];
+	say_text(line, ", %s/s needed but %s/s can last", rate_text(o->rate, rate),
+	         rate_text(most, text));
 	return CRITICAL;
 }
 
-static enum verdict worse(enum verdict a, enum verdict b)
+/* Whether it is one that all connections of the pool's namespace draw from. */
+static bool is_beside(const struct lastport_report *report, size_t index,
+                      const struct lastport_limit *pool, const struct lastport_limit *limit)
 {
-	static const int rank[VERDICTS] = {[OK] = 0, [UNKNOWN] = 1, [WARNING] = 2, [CRITICAL] = 3};
-	return rank[a] > rank[b] ? a : b;
+	char where[256] = "";
+	(void)lastport_report_where(report, index, where, sizeof(where));
+	if (!strcmp(limit->kind, needed_kinds[CONNTRACK]))
+		return limit->used > 0 &&
+		       limit->netns == pool->netns; /* unused: nothing is tracked */
+	return !strcmp(limit->kind, needed_kinds[DESCRIPTORS]) && !*where; /* of the machine */
+}
+
+/* Tables of the namespace and the machine in which each connection takes a place. */
+static enum verdict check_beside(const struct check_options *o,
+                                 const struct lastport_report *report,
+                                 const struct lastport_limit *pool, struct line *line)
+{
+	enum verdict verdict = OK;
+	size_t n = lastport_report_limits(report);
+	for (size_t i = 0; i < n; i++) {
+		struct lastport_limit limit = LASTPORT_LIMIT_INIT;
+		if (lastport_report_limit(report, i, &limit) < 0 ||
+		    !is_beside(report, i, pool, &limit))
+			continue;
+		say_figures(line, " %s_left=%" PRIu64, limit.kind, limit.headroom);
+		verdict = worse(verdict, lacks(o, &limit, line));
+	}
+	return verdict;
 }
 
 static enum verdict check_destination(const struct check_options *o,
@@ -329,7 +382,32 @@ static enum verdict check_destination(const struct check_options *o,
 	say_pressure(line, o, &limit);
 	enum verdict verdict = judge(o, &limit);
 	verdict = worse(verdict, check_need(o, &limit, line));
-	return worse(verdict, check_rate(o, &limit, line));
+	verdict = worse(verdict, check_rate(o, &limit, line));
+	return worse(verdict, check_beside(o, report, &limit, line));
+}
+
+/* ---- what was not seen --------------------------------------------------------------------- */
+
+/* A destination needs no more than its own limits; descriptors are left to what could be read. */
+static bool matters(const struct check_options *o, const struct lastport_report *report, size_t gap)
+{
+	return !o->to || lastport_report_gap_concerns(report, gap, needed_kinds[LOCAL_PORTS]) ||
+	       (o->has_need && lastport_report_gap_concerns(report, gap, needed_kinds[CONNTRACK]));
+}
+
+/* That all is well can't be said where not all was seen; what was seen to be wrong is wrong. */
+static enum verdict consider_gaps(const struct check_options *o, enum verdict verdict,
+                                  const struct lastport_report *report, struct line *line)
+{
+	size_t n = 0, all = lastport_report_gaps(report);
+	for (size_t i = 0; i < all; i++)
+		if (matters(o, report, i) && n++ == 0)
+			say_text(line, "; not all was seen: %s", lastport_report_gap(report, i));
+	if (n == 0)
+		return verdict;
+	if (n > 1)
+		say_text(line, " (and %zu more)", n - 1);
+	return verdict == OK ? UNKNOWN : verdict;
 }
 
 int check_main(int argc, char **argv)
@@ -346,8 +424,8 @@ int check_main(int argc, char **argv)
 	        .look = LASTPORT_LOOK_OPTIONS_INIT, .warn = 8000, .critical = 9500};
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return EX_USAGE;
-	if (o.to)
-		o.look.kind = "local-ports";
+	if (o.to && !o.has_need)
+		o.look.kind = needed_kinds[LOCAL_PORTS];
 	/* a sample is exact from there on, and knows nothing of small pools */
 	if (o.to || o.warn < SAMPLE_EXACT)
 		o.look.exact = true;
@@ -359,7 +437,7 @@ int check_main(int argc, char **argv)
 	enum verdict verdict = UNKNOWN;
 	if (r == 0) {
 		verdict = (o.to ? check_destination : check_all)(&o, report, &line);
-		verdict = consider_gaps(verdict, report, &line);
+		verdict = consider_gaps(&o, verdict, report, &line);
 	}
 	lastport_report_free(report);
 	return print_line(verdict, &line);

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "forecast/timer.h"
+
 enum {
 	RECENT_S = 10, /* the window that a forecast goes by */
 };
@@ -113,6 +115,13 @@ static void tell_rates(struct lp_forecast *f, const struct lp_flow *flow)
 	f->rate_recent = lp_real(rate_over(flow, RECENT_S));
 }
 
+/* TIME_WAIT goes by a timer, which may be late; what is taken again goes by its age. */
+static double stays_at_most_s(const struct lp_snapshot *snapshot, const struct lp_flow *flow)
+{
+	double late = reused(flow) ? 0 : lp_timer_late_s(snapshot->machine.tick_us, LP_TIME_WAIT_S);
+	return seconds(flow->stays_ms) + late;
+}
+
 struct lp_forecast lp_forecast_one(const struct lp_snapshot *snapshot, const struct lp_limit *limit)
 {
 	struct lp_forecast f = {.chance = lp_chance_of(snapshot, limit)};
@@ -125,7 +134,7 @@ struct lp_forecast lp_forecast_one(const struct lp_snapshot *snapshot, const str
 	}
 	if (!flow.counts)
 		return f;
-	f.sustainable = lp_real((double)limit->capacity / seconds(flow.stays_ms));
+	f.sustainable = lp_real((double)limit->capacity / stays_at_most_s(snapshot, &flow));
 	if (limit->headroom == 0)
 		f.exhausted_in_s = lp_real(0);
 	else if (f.rate_recent.known)

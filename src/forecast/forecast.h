@@ -14,7 +14,7 @@ enum { LP_DRAIN_POINTS = 12, LP_DRAIN_STEP_S = 5 };
 struct lp_forecast {
 	/* TIME_WAIT a second: over the last 60 s, and over the last 10 s (or since the first) */
 	struct lp_real rate, rate_recent;
-	/* the highest rate that never fills it: capacity / time that an entry stays, 1/s */
+	/* the highest rate that never fills it: capacity / time that an entry stays at most, 1/s */
 	struct lp_real sustainable;
 	/* seconds until it is full at rate_recent; known and INFINITY where it will not fill */
 	struct lp_real exhausted_in_s;

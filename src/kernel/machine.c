@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/number.h"
@@ -92,6 +93,9 @@ int lp_machine_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
 {
 	struct lp_machine *machine = &snapshot->machine;
 	read_names(machine);
+	struct timespec tick;
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) == 0)
+		machine->tick_us = lp_figure((uint64_t)tick.tv_nsec / 1000);
 	long page = sysconf(_SC_PAGESIZE);
 	if (page > 0)
 		machine->page_size = lp_figure((uint64_t)page);

@@ -198,6 +198,7 @@ struct lp_machine {
 	struct lp_figure time_wait_size, bind_bucket_size; /* bytes in slab, each */
 	struct lp_figure orphans, max_orphans;
 	struct lp_figure tcp_allocated; /* sockstat alloc: TCP sockets of all namespaces */
+	struct lp_figure tick_us;       /* a jiffy: the resolution of CLOCK_MONOTONIC_COARSE */
 };
 
 /* Something that could not be read, or not wholly. */

@@ -28,39 +28,16 @@ bool lp_style_has_finding(const struct lp_style *style, const struct lp_limit *l
 	return false;
 }
 
-/* Puts the style's arrow, which takes no more bytes, into the text, and makes it safe to print. */
-static void draw(const struct lp_style *style, char *text)
-{
-	static const char arrow[] = "→";
-	char *to = text;
-	for (const char *from = text; *from;) {
-		if (!strncmp(from, arrow, strlen(arrow))) {
-			to = mempcpy(to, style->arrow, strlen(style->arrow));
-			from += strlen(arrow);
-		} else {
-			*to++ = *from++;
-		}
-	}
-	*to = '\0';
-	lp_text_clean(text, style->unicode);
-}
-
 /* A paragraph, its first line and those after it indented by so many columns. */
 __attribute__((format(printf, 5, 6))) static int put(const struct lp_style *style, FILE *out,
                                                      size_t first, size_t rest, const char *format,
                                                      ...)
 {
-	_cleanup_(lp_free_ptr) char *text = NULL;
 	va_list args;
 	va_start(args, format);
-	int n = vasprintf(&text, format, args);
+	int r = lp_style_vsay(style, out, first, rest, format, args);
 	va_end(args);
-	if (n < 0) {
-		text = NULL;
-		return -ENOMEM;
-	}
-	draw(style, text);
-	return lp_style_indented(style, out, first, rest, text);
+	return r;
 }
 
 static int put_remedy(const struct lp_style *style, FILE *out, const struct lp_remedy *remedy,

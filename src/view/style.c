@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 /* Under this the table has no room left for what its rows are about. */
@@ -233,4 +234,43 @@ int lp_style_indented(const struct lp_style *style, FILE *out, size_t first, siz
 int lp_style_paragraph(const struct lp_style *style, FILE *out, const char *text)
 {
 	return lp_style_indented(style, out, 0, 2, text);
+}
+
+/* Puts the style's arrow, which takes no more bytes, into the text, and makes it safe to print. */
+static void draw(const struct lp_style *style, char *text)
+{
+	static const char arrow[] = "→";
+	char *to = text;
+	for (const char *from = text; *from;) {
+		if (!strncmp(from, arrow, strlen(arrow))) {
+			to = mempcpy(to, style->arrow, strlen(style->arrow));
+			from += strlen(arrow);
+		} else {
+			*to++ = *from++;
+		}
+	}
+	*to = '\0';
+	lp_text_clean(text, style->unicode);
+}
+
+int lp_style_vsay(const struct lp_style *style, FILE *out, size_t first, size_t rest,
+                  const char *format, va_list args)
+{
+	_cleanup_(lp_free_ptr) char *text = NULL;
+	if (vasprintf(&text, format, args) < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	draw(style, text);
+	return lp_style_indented(style, out, first, rest, text);
+}
+
+int lp_style_say(const struct lp_style *style, FILE *out, size_t first, size_t rest,
+                 const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	int r = lp_style_vsay(style, out, first, rest, format, args);
+	va_end(args);
+	return r;
 }

@@ -4,6 +4,7 @@
 /* What the text view draws with, and how it names things. Inner header of src/view. */
 
 #include <locale.h>
+#include <stdarg.h>
 
 #include "base/text.h"
 #include "view/view.h"
@@ -94,6 +95,15 @@ int lp_style_paragraph(const struct lp_style *style, FILE *out, const char *text
 /* The same, its first line and those after it indented by so many columns. */
 int lp_style_indented(const struct lp_style *style, FILE *out, size_t first, size_t rest,
                       const char *text);
+
+/*
+ * lp_style_indented() of a format: "→" in it becomes the style's arrow, and what is not safe to
+ * print '?'. Negative errno, -ENOMEM too.
+ */
+int lp_style_say(const struct lp_style *style, FILE *out, size_t first, size_t rest,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+int lp_style_vsay(const struct lp_style *style, FILE *out, size_t first, size_t rest,
+                  const char *format, va_list args) __attribute__((format(printf, 5, 0)));
 
 /* Whether a finding is about this limit, as a cause or a symptom. */
 bool lp_style_has_finding(const struct lp_style *style, const struct lp_limit *limit);

@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "base/cleanup.h"
+#include "compare.h"
 #include "fixtures.h"
 #include "view/style.h"
 
@@ -35,44 +36,6 @@ static const struct look looks[] = {
         {"colour.txt", {.width = 80, .unicode = true, .colour = true, .rows = SCREEN_ROWS}},
         {"ascii.txt", {.width = 80, .rows = SCREEN_ROWS}},
 };
-
-static char *read_file(const char *path)
-{
-	_cleanup_(lp_close_file) FILE *file = fopen(path, "re");
-	char *text = NULL;
-	size_t size = 0;
-	if (file && getdelim(&text, &size, '\0', file) < 0) {
-		free(text);
-		text = NULL;
-	}
-	return text;
-}
-
-static void write_file(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "we");
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
-}
-
-static void compare(const char *name, const char *text)
-{
-	char path[512];
-	(void)snprintf(path, sizeof(path), "%s/%s", GOLDEN_DIR, name);
-	if (getenv("UPDATE_GOLDEN")) {
-		write_file(path, text);
-		return;
-	}
-	_cleanup_(lp_free_ptr) char *golden = read_file(path);
-	if (!golden) {
-		fail_msg("%s: %s (UPDATE_GOLDEN=1 makes it)", path, strerror(errno));
-		return;
-	}
-	if (strcmp(golden, text) != 0)
-		print_error("%s has\n%s\nthe view gives\n%s\n", name, golden, text);
-	assert_string_equal(text, golden);
-}
 
 static char *text_of(const struct lp_report *report, const struct lp_text_options *options)
 {
@@ -104,7 +67,7 @@ static void test_text(void **state)
 		char name[128];
 		(void)snprintf(name, sizeof(name), "%s-%s", fixture->name, looks[i].name);
 		_cleanup_(lp_free_ptr) char *text = text_of(report, &looks[i].options);
-		compare(name, text);
+		golden_compare(name, text);
 	}
 	fixture_free(report);
 }
@@ -116,7 +79,7 @@ static void test_json(void **state)
 	char name[128];
 	(void)snprintf(name, sizeof(name), "%s.json", fixture->name);
 	_cleanup_(lp_free_ptr) char *text = json_of(report);
-	compare(name, text);
+	golden_compare(name, text);
 	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 	json_error_t error;
 	json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, &error);

@@ -297,7 +297,7 @@ def one_destination_can_be_asked_for(problems):
     with held(8) as there:
         easy = ("--to", there, "--warn", "100%", "--critical", "100%", "--netns", "self")
         for more, verdict in (((), OK), (("--need", "2"), OK), (("--need", "3"), CRITICAL),
-                              (("--rate", "0.1"), OK), (("--rate", "1/s"), CRITICAL)):
+                              (("--rate", "0.03"), OK), (("--rate", "0.1/s"), CRITICAL)):
             run = Run("check", *easy, *more)
             problems.status(run, verdict)
             problems.expect(run, f"to {there}: " in run.out and " left=2;;" in run.out,
