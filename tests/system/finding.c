@@ -27,6 +27,19 @@ const json_t *finding_of(const struct answer *answer, const char *id, uint64_t n
 	return find(json_object_get(answer->root, "findings"), id, netns);
 }
 
+const json_t *finding_with_remedies(const struct answer *answer, const char *id, uint64_t netns)
+{
+	json_t *finding;
+	size_t i;
+	json_array_foreach(json_object_get(answer->root, "findings"), i, finding)
+	{
+		bool is = !strcmp(finding_text(finding, "id"), id) && is_about(finding, netns);
+		if (is || find(json_object_get(finding, "explains"), id, netns))
+			return finding;
+	}
+	return NULL;
+}
+
 const char *finding_text(const json_t *finding, const char *name)
 {
 	const char *text = json_string_value(json_object_get(finding, name));

@@ -7,6 +7,8 @@
 
 /* The finding of that id about the namespace, also one that another explains; NULL: none. */
 const json_t *finding_of(const struct answer *answer, const char *id, uint64_t netns);
+/* The same, or the one that explains it, which has the remedies of both. */
+const json_t *finding_with_remedies(const struct answer *answer, const char *id, uint64_t netns);
 /* A text of it: "summary". Must be there. */
 const char *finding_text(const json_t *finding, const char *name);
 /* How many findings are about the namespace; each is told by note(). */

@@ -5,128 +5,32 @@
  * says of it is counted by hand with ss, once the load has stopped.
  */
 
-#include "check.h"
+#include "site.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "ask.h"
 #include "base/clock.h"
 
-#define PROXY_AT    "10.2.0.2"
-#define UPSTREAM_AT "10.1.0.2"
-enum { PROXY_PORT = 8000, UPSTREAM_PORT = 8080, DESCRIPTORS = 5000, WAITING = 7 };
-
-struct site {
-	struct lab_ns load, proxy, upstream;
-	struct lab_child proxy_server, upstream_server;
-};
-
-static const char common[] = "daemon off;\n"
-                             "master_process off;\n"
-                             "pid nginx.pid;\n"
-                             "error_log error.log crit;\n"
-                             "events { worker_connections 1024; }\n"
-                             "http {\n"
-                             "access_log off;\n"
-                             "client_body_temp_path body;\n"
-                             "proxy_temp_path proxy;\n"
-                             "fastcgi_temp_path fastcgi;\n"
-                             "uwsgi_temp_path uwsgi;\n"
-                             "scgi_temp_path scgi;\n";
-
-/* Starts nginx in a namespace, with a folder of its own on the private tmpfs. */
-static void start_nginx(const struct lab_ns *ns, const char *folder, const char *server,
-                        struct lab_child *child)
-{
-	char path[128];
-	must(mkdir(folder, 0700));
-	(void)snprintf(path, sizeof(path), "%s/nginx.conf", folder);
-	FILE *conf = fopen(path, "w");
-	assert_non_null(conf);
-	assert_true(fprintf(conf, "%s%s}\n", common, server) > 0);
-	assert_int_equal(fclose(conf), 0);
-	_cleanup_(lab_leave) int home = must(lab_enter(ns));
-	(void)home;
-	const char *argv[] = {"nginx", "-p", folder, "-e", "error.log", "-c", "nginx.conf", NULL};
-	must(lab_spawn(child, argv));
-}
-
-static void wait_listening(const struct lab_ns *ns, const char *text, uint16_t port)
-{
-	struct lab_addr at = lab_addr(text, port);
-	struct lab_how how = {.ns = ns, .options = LAB_LINGER_ZERO};
-	int64_t deadline = lp_clock_ns() + INT64_C(20000000000);
-	int fd;
-	while ((fd = lab_connect(&how, &at)) == -ECONNREFUSED && lp_clock_ns() < deadline)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-	must(fd);
-	(void)close(fd);
-}
+enum { DESCRIPTORS = 5000, WAITING = 7 };
 
 static int setup(void **state)
 {
 	static struct site site;
-	static struct lab_mounts mounts;
-	struct lp_error err = {0};
-	site = (struct site){LAB_NS_NONE, LAB_NS_NONE, LAB_NS_NONE, LAB_CHILD_NONE, LAB_CHILD_NONE};
 	*state = &site;
-	assert_ok(lab_private_mounts(&mounts, &err), err);
-	must(mount("lab", "/mnt", "tmpfs", 0, NULL));
-	assert_ok(lab_ns_make(&site.load, &err), err);
-	assert_ok(lab_ns_make(&site.proxy, &err), err);
-	assert_ok(lab_ns_make(&site.upstream, &err), err);
-	assert_ok(lab_veth(&site.load, "l0", &site.proxy, "p0", &err), err);
-	assert_ok(lab_veth(&site.proxy, "p1", &site.upstream, "u0", &err), err);
-	assert_ok(lab_address(&site.load, "l0", "10.2.0.1/24", &err), err);
-	assert_ok(lab_address(&site.proxy, "p0", PROXY_AT "/24", &err), err);
-	assert_ok(lab_address(&site.proxy, "p1", "10.1.0.1/24", &err), err);
-	assert_ok(lab_address(&site.upstream, "u0", UPSTREAM_AT "/24", &err), err);
-
 	struct rlimit limit = {.rlim_cur = DESCRIPTORS, .rlim_max = DESCRIPTORS};
 	must(setrlimit(RLIMIT_NOFILE, &limit));
-	start_nginx(&site.upstream, "/mnt/upstream",
-	            "server { listen " UPSTREAM_AT ":8080; location / { return 200 \"ok\"; } }\n",
-	            &site.upstream_server);
-	/* No keep-alive to the upstream, which would: the proxy closes first. */
-	start_nginx(&site.proxy, "/mnt/proxy",
-	            "server { listen " PROXY_AT ":8000 backlog=100;\n"
-	            "location / { proxy_pass http://" UPSTREAM_AT ":8080;\n"
-	            "proxy_http_version 1.1; proxy_set_header Connection \"\"; } }\n",
-	            &site.proxy_server);
-	wait_listening(&site.upstream, UPSTREAM_AT, UPSTREAM_PORT);
-	wait_listening(&site.load, PROXY_AT, PROXY_PORT);
+	site_make(&site, SITE_SHORT);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct site *site = *state;
-	lab_child_stop(&site->proxy_server);
-	lab_child_stop(&site->upstream_server);
-	lab_ns_done(&site->load);
-	lab_ns_done(&site->proxy);
-	lab_ns_done(&site->upstream);
+	site_done(*state);
 	return 0;
-}
-
-/* What a program in a namespace prints; it must succeed. The caller's to free. */
-static char *output_of(const struct lab_ns *ns, const char *const argv[])
-{
-	_cleanup_(lab_leave) int home = must(lab_enter(ns));
-	(void)home;
-	struct lab_output out;
-	int status = lab_run(argv, 30000, &out, NULL);
-	if (status != 0)
-		fail_msg("%s: %d: %s", argv[0], status, out.text);
-	return out.text;
 }
 
 static unsigned count_lines(const char *text, const char *with)
@@ -143,8 +47,8 @@ static unsigned count_lines(const char *text, const char *with)
 /* By hand: connections to the upstream, by state ("" is every state). */
 static unsigned ss_count(const struct site *site, const char *state)
 {
-	static const char *const argv[] = {"ss", "-Htan", "dst", UPSTREAM_AT, NULL};
-	_cleanup_(lp_free_ptr) char *text = output_of(&site->proxy, argv);
+	static const char *const argv[] = {"ss", "-Htan", "dst", SITE_UPSTREAM, NULL};
+	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, argv);
 	return count_lines(text, state);
 }
 
@@ -160,18 +64,19 @@ static void wait_quiet(const struct site *site)
 static void the_pool_is_named(void **state)
 {
 	const struct site *site = *state;
-	static const char *const wrk[] = {"wrk", "-t1", "-c8", "-d1s", "http://" PROXY_AT ":8000/",
-	                                  NULL};
-	free(output_of(&site->load, wrk));
+	static const char *const wrk[] = {
+	        "wrk", "-t1", "-c8", "-d1s", "http://" SITE_PROXY ":8000/", NULL};
+	free(site_output(&site->load, wrk));
 	wait_quiet(site);
 	unsigned counted = ss_count(site, "");
 	assert_true(counted > 100);
 
 	_cleanup_(answer_done) struct answer answer = ask_ns(&site->proxy);
 	assert_int_equal(ss_count(site, ""), counted); /* it was quiet meanwhile */
-	const json_t *pool = limit_must(&answer, "local-ports", site->proxy.inode,
-	                                json_pack("{s:s,s:s,s:i}", "local", "10.1.0.1", "remote",
-	                                          UPSTREAM_AT, "remote_port", UPSTREAM_PORT));
+	const json_t *pool =
+	        limit_must(&answer, "local-ports", site->proxy.inode,
+	                   json_pack("{s:s,s:s,s:i}", "local", "10.1.0.1", "remote", SITE_UPSTREAM,
+	                             "remote_port", SITE_UPSTREAM_PORT));
 	note("%u TIME_WAITs to the upstream", counted);
 	assert_int_equal(limit_figure(pool, "used"), counted);
 	assert_int_equal(limit_figure(pool, "capacity"), 28232);
@@ -190,11 +95,11 @@ static void people_see_it_first(void **state)
 {
 	const struct site *site = *state;
 	const char *argv[] = {getenv("LASTPORT"), "--netns", "self", NULL};
-	_cleanup_(lp_free_ptr) char *text = output_of(&site->proxy, argv);
+	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, argv);
 	const char *row = strstr(text, "local ports");
 	assert_non_null(row);
 	assert_non_null(strstr(text, "10.1.0.1"));
-	const char *upstream = strstr(text, UPSTREAM_AT ":8080");
+	const char *upstream = strstr(text, SITE_UPSTREAM ":8080");
 	assert_non_null(upstream);
 	assert_true(count_lines(text, "local ports") >= 1 && upstream > row);
 }
@@ -229,14 +134,14 @@ static void descriptors(void **state)
 static void accept_queue(void **state)
 {
 	const struct site *site = *state;
-	struct lab_addr to = lab_addr(PROXY_AT, PROXY_PORT);
+	struct lab_addr to = lab_addr(SITE_PROXY, SITE_PROXY_PORT);
 	struct lab_how how = {.ns = &site->load};
 	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
 	must(kill(site->proxy_server.pid, SIGSTOP));
 	must_count(lab_connect_many(&how, &to, WAITING, &fds), WAITING);
 
 	static const char *const ss[] = {"ss", "-Htln", "sport", "=", ":8000", NULL};
-	_cleanup_(lp_free_ptr) char *text = output_of(&site->proxy, ss);
+	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, ss);
 	unsigned waiting = 0, backlog = 0;
 	assert_int_equal(sscanf(text, "LISTEN %u %u", &waiting, &backlog), 2);
 	assert_int_equal(waiting, WAITING);
@@ -244,7 +149,7 @@ static void accept_queue(void **state)
 	_cleanup_(answer_done) struct answer answer = ask_ns(&site->proxy);
 	const json_t *limit = limit_must(
 	        &answer, "accept-queue", site->proxy.inode,
-	        json_pack("{s:s,s:i}", "listener", PROXY_AT, "listener_port", PROXY_PORT));
+	        json_pack("{s:s,s:i}", "listener", SITE_PROXY, "listener_port", SITE_PROXY_PORT));
 	assert_int_equal(limit_figure(limit, "used"), waiting);
 	assert_int_equal(limit_figure(limit, "capacity"), backlog + 1);
 	must(kill(site->proxy_server.pid, SIGCONT));
@@ -254,17 +159,17 @@ static void accept_queue(void **state)
 static void clients_of_the_proxy(void **state)
 {
 	const struct site *site = *state;
-	struct lab_addr to = lab_addr(PROXY_AT, PROXY_PORT);
+	struct lab_addr to = lab_addr(SITE_PROXY, SITE_PROXY_PORT);
 	struct lab_how how = {.ns = &site->load};
 	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
 	must_count(lab_connect_many(&how, &to, 12, &fds), 12);
 	_cleanup_(answer_done) struct answer answer = ask_ns(&site->proxy);
 	static const char *const ss[] = {"ss",    "-Htn", "state", "established",
 	                                 "sport", "=",    ":8000", NULL};
-	_cleanup_(lp_free_ptr) char *text = output_of(&site->proxy, ss);
+	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, ss);
 	const json_t *limit =
 	        limit_must(&answer, "client-ports", site->proxy.inode,
-	                   json_pack("{s:s,s:s}", "listener", PROXY_AT, "client", "10.2.0.1"));
+	                   json_pack("{s:s,s:s}", "listener", SITE_PROXY, "client", "10.2.0.1"));
 	assert_int_equal(limit_figure(limit, "used"), count_lines(text, ""));
 }
 
@@ -276,12 +181,7 @@ int main(void)
 	        cmocka_unit_test(clients_of_the_proxy),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	const char *const there[] = {"sh", "-c",
-	                             "command -v nginx && command -v wrk && command -v ss", NULL};
-	struct lab_output out;
-	int missing = lab_run(there, 5000, &out, NULL);
-	lab_output_done(&out);
-	if (missing) {
+	if (!site_is_possible()) {
 		(void)printf("1..0 # SKIP nginx, wrk or ss is not installed\n");
 		return 0;
 	}
