@@ -190,7 +190,7 @@ static size_t put_entry(char *buf, const struct lab_conntrack_fill *fill, uint32
 
 	struct nlmsghdr *request = put_header(buf, IPCTNL_MSG_CT_NEW,
 	                                      NLM_F_CREATE | NLM_F_EXCL | (ack ? NLM_F_ACK : 0U));
-	put_tuple(request, CTA_TUPLE_ORIG, &from, &to);
+	put_tuple(request, CTA_TUPLE_ORIG, &from, fill->asked.length ? &fill->asked : &to);
 	put_tuple(request, CTA_TUPLE_REPLY, &to, &from);
 	mnl_attr_put_u32(request, CTA_STATUS, htonl(status));
 	mnl_attr_put_u32(request, CTA_TIMEOUT, htonl(DAY_S));

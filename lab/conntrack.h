@@ -36,9 +36,11 @@ int lab_conntrack_stats(const struct lab_ns *ns, struct lab_conntrack_stats *ret
 struct lab_conntrack_fill {
 	struct lab_addr from; /* the port is the first one used */
 	struct lab_addr to;   /* the first destination; those after it have the next addresses */
-	uint32_t ports;       /* source ports towards one destination, then comes the next one */
-	uint32_t n;           /* entries */
-	bool short_lived;     /* not ASSURED: the kernel may evict them to make room */
+	/* as if they had asked for this one and were translated; length 0: not translated */
+	struct lab_addr asked;
+	uint32_t ports;   /* source ports towards one destination, then comes the next one */
+	uint32_t n;       /* entries */
+	bool short_lived; /* not ASSURED: the kernel may evict them to make room */
 };
 
 /*

@@ -38,24 +38,15 @@ static int compare(const void *x, const void *y)
 }
 
 /* The namespace as it was; NULL where it was not there or not seen. */
-static struct lp_netns *netns_before(const struct lp_snapshot *before, const struct lp_netns *netns)
+static const struct lp_netns *netns_before(const struct lp_snapshot *before,
+                                           const struct lp_netns *netns)
 {
 	for (size_t i = 0; i < before->n_netns; i++) {
-		struct lp_netns *was = &before->netns[i];
+		const struct lp_netns *was = &before->netns[i];
 		if (was->inode == netns->inode && was->device == netns->device)
 			return was;
 	}
 	return NULL;
-}
-
-static void conntrack_growth(struct lp_netns *was, struct lp_netns *netns)
-{
-	for (size_t i = 0; i < LP_CONNTRACK_COUNTERS; i++) {
-		const struct lp_conntrack_counter *counter = &lp_conntrack_counter_list[i];
-		*lp_conntrack_figure(&netns->conntrack_growth, counter) = lp_conntrack_grew(
-		        *lp_conntrack_figure(&was->conntrack_counters, counter),
-		        *lp_conntrack_figure(&netns->conntrack_counters, counter));
-	}
 }
 
 /* By how much the kernel's own counters grew. */
@@ -64,12 +55,13 @@ static void count_growth(const struct lp_snapshot *before, struct lp_snapshot *n
 	now->apart_s = seconds;
 	for (size_t i = 0; i < now->n_netns; i++) {
 		struct lp_netns *netns = &now->netns[i];
-		struct lp_netns *was = netns_before(before, netns);
+		const struct lp_netns *was = netns_before(before, netns);
 		if (!was)
 			continue;
 		lp_tcp_counters_growth(&was->tcp_counters, &netns->tcp_counters,
 		                       &netns->tcp_growth);
-		conntrack_growth(was, netns);
+		lp_conntrack_growth(&was->conntrack_counters, &netns->conntrack_counters,
+		                    &netns->conntrack_growth);
 	}
 }
 

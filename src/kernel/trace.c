@@ -14,6 +14,7 @@
 
 static const struct lp_trace_source *const sources[] = {
         &lp_trace_counters,
+        &lp_trace_kmsg,
 };
 enum { SOURCES = sizeof(sources) / sizeof(sources[0]) };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Counters of /proc/net/netstat that tell of a limit, each namespace's once an interval. To be in
- * a namespace changes a thread for good, so a thread of its own goes round; nothing is held open
- * meanwhile, or a trace would keep namespaces alive that everybody else has left.
+ * Counters of TCP and of connection tracking that tell of a limit, each namespace's once an
+ * interval. To be in a namespace changes a thread for good, so a thread of its own goes round;
+ * nothing is held open meanwhile, or a trace would keep namespaces alive that everybody else has
+ * left.
  */
 
 #include <errno.h>
@@ -14,8 +15,11 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "kernel/conntrack_stats.h"
 #include "kernel/netstat.h"
+#include "kernel/text.h"
 #include "kernel/trace_sources.h"
+#include "snapshot/drops.h"
 
 static const struct watched {
 	size_t counter; /* offset in struct lp_tcp_counters */
@@ -36,9 +40,16 @@ static const struct watched {
          "connections were reset (tcp_mem, tcp_max_orphans)"},
 };
 
+/* One reading of a namespace. */
+struct sample {
+	struct lp_tcp_counters tcp;
+	struct lp_conntrack_counters conntrack;
+	bool full; /* its table of connections was */
+};
+
 struct place {
 	const struct lp_netns_place *place;
-	struct lp_tcp_counters last, now;
+	struct sample last, now;
 };
 
 struct counters {
@@ -55,14 +66,35 @@ static void close_counters(void *state)
 	free(counters);
 }
 
+static struct lp_figure read_figure(const struct lp_kernel *kernel, const char *path)
+{
+	uint64_t n;
+	return lp_read_number(kernel->proc, path, INT32_MAX, &n) == 0 ? lp_figure(n)
+	                                                              : (struct lp_figure){0};
+}
+
+/* The counters stay, also when the last entry is gone. */
+static void read_conntrack(const struct lp_kernel *kernel, struct lp_snapshot *scratch,
+                           struct lp_netns *netns, struct sample *now)
+{
+	struct lp_figure entries = read_figure(kernel, "sys/net/netfilter/nf_conntrack_count");
+	struct lp_figure max = read_figure(kernel, "sys/net/netfilter/nf_conntrack_max");
+	if (!entries.known || lp_conntrack_stats_read(kernel, scratch, netns) < 0)
+		return;
+	now->conntrack = netns->conntrack_counters;
+	now->full = lp_drops_is_full(entries, max);
+}
+
 /* In the namespace. What can't be read now is not known. */
 static void read_place(const struct lp_kernel *kernel, struct place *place)
 {
 	struct lp_netns netns = {0};
 	struct lp_snapshot *scratch = lp_snapshot_new();
-	place->now = (struct lp_tcp_counters){0};
+	place->now = (struct sample){0};
 	if (scratch && lp_netstat_read(kernel, scratch, &netns) == 0)
-		place->now = netns.tcp_counters;
+		place->now.tcp = netns.tcp_counters;
+	if (scratch)
+		read_conntrack(kernel, scratch, &netns, &place->now);
 	lp_snapshot_free(scratch);
 }
 
@@ -82,7 +114,7 @@ static void *go_round(void *state)
 		if (enter(counters->kernel, place->place))
 			read_place(counters->kernel, place);
 		else
-			place->now = (struct lp_tcp_counters){0};
+			place->now = (struct sample){0};
 	}
 	return NULL;
 }
@@ -119,7 +151,7 @@ static int open_counters(struct lp_trace *trace, void **ret, struct lp_error *er
 		if (lp_trace_wants(trace, list->items[i].inode))
 			counters->places[counters->n++].place = &list->items[i];
 	int r = read_all(counters);
-	if (r == 0 && !counters->places[0].now.time_wait_overflow.known)
+	if (r == 0 && !counters->places[0].now.tcp.time_wait_overflow.known)
 		r = lp_fail(err, ENOENT, "/proc/net/netstat does not tell");
 	if (r < 0) {
 		close_counters(counters);
@@ -137,11 +169,11 @@ static struct lp_figure figure_at(const struct lp_tcp_counters *counters, size_t
 	return figure;
 }
 
-static int tell_place(struct lp_trace *trace, const struct place *place, double seconds)
+static int tell_tcp(struct lp_trace *trace, const struct place *place, double seconds)
 {
 	struct lp_tcp_counters growth;
 	int r = 0;
-	lp_tcp_counters_growth(&place->last, &place->now, &growth);
+	lp_tcp_counters_growth(&place->last.tcp, &place->now.tcp, &growth);
 	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]) && r == 0; i++) {
 		struct lp_figure grown = figure_at(&growth, watched[i].counter);
 		if (!grown.known || !grown.n)
@@ -157,6 +189,37 @@ static int tell_place(struct lp_trace *trace, const struct place *place, double 
 		r = lp_trace_emit(trace, &event);
 	}
 	return r;
+}
+
+/* Evictions tell that a table was full in between, though it is not at either end. */
+static int tell_conntrack(struct lp_trace *trace, const struct place *place, double seconds)
+{
+	struct lp_conntrack_counters growth;
+	struct lp_drops drops;
+	int r = 0;
+	lp_conntrack_growth(&place->last.conntrack, &place->now.conntrack, &growth);
+	bool full = place->last.full || place->now.full || growth.early_drop.n;
+	if (!lp_drops_tell(&growth, full, &drops))
+		return 0;
+	for (int i = 0; i < LP_DROP_CAUSES && r == 0; i++) {
+		struct lp_event event = {
+		        .kind = LP_EVENT_CONNTRACK_DROP,
+		        .has_netns = true,
+		        .netns = place->place->inode,
+		        .count = drops.packets[i],
+		        .rate = lp_real((double)drops.packets[i] / seconds),
+		        .why = lp_drop_names[i].label,
+		};
+		if (event.count)
+			r = lp_trace_emit(trace, &event);
+	}
+	return r;
+}
+
+static int tell_place(struct lp_trace *trace, const struct place *place, double seconds)
+{
+	int r = tell_tcp(trace, place, seconds);
+	return r == 0 ? tell_conntrack(trace, place, seconds) : r;
 }
 
 static int tick(struct lp_trace *trace, void *state)

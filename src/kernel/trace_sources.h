@@ -3,5 +3,8 @@
 
 #include "kernel/trace.h"
 
-/* What the kernel counts of each namespace: /proc/net/netstat. For everybody. */
+/* What the kernel counts of each namespace's TCP and connection tracking. For everybody. */
 extern const struct lp_trace_source lp_trace_counters;
+
+/* Lines of the kernel log. Where kernel.dmesg_restrict is set, for root. */
+extern const struct lp_trace_source lp_trace_kmsg;

@@ -12,6 +12,18 @@ const struct lp_conntrack_counter lp_conntrack_counter_list[LP_CONNTRACK_COUNTER
 #undef COUNTER
 };
 
+void lp_conntrack_growth(const struct lp_conntrack_counters *before,
+                         const struct lp_conntrack_counters *now,
+                         struct lp_conntrack_counters *growth)
+{
+	struct lp_conntrack_counters was = *before, is = *now;
+	for (size_t i = 0; i < LP_CONNTRACK_COUNTERS; i++) {
+		const struct lp_conntrack_counter *counter = &lp_conntrack_counter_list[i];
+		*lp_conntrack_figure(growth, counter) = lp_conntrack_grew(
+		        *lp_conntrack_figure(&was, counter), *lp_conntrack_figure(&is, counter));
+	}
+}
+
 const char *lp_conntrack_state_name(unsigned state)
 {
 	static const char *const names[LP_CT_STATES] = {

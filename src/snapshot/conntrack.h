@@ -45,6 +45,11 @@ static inline struct lp_figure lp_conntrack_grew(struct lp_figure before, struct
 	return lp_figure((uint32_t)(now.n - before.n));
 }
 
+/* The same for all of them. */
+void lp_conntrack_growth(const struct lp_conntrack_counters *before,
+                         const struct lp_conntrack_counters *now,
+                         struct lp_conntrack_counters *growth);
+
 /* The kernel's numbers (linux/netfilter/nf_conntrack_tcp.h). */
 enum lp_conntrack_state {
 	LP_CT_ESTABLISHED = 3,

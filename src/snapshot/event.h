@@ -11,6 +11,8 @@ enum lp_event_kind {
 	LP_EVENT_SYN_QUEUE_FULL,
 	LP_EVENT_TIMESTAMP_TOO_OLD, /* a SYN that met a TIME_WAIT with a later timestamp */
 	LP_EVENT_OUT_OF_MEMORY,     /* connections reset: tcp_mem, tcp_max_orphans */
+	LP_EVENT_CONNTRACK_DROP,    /* packets that connection tracking dropped */
+	LP_EVENT_LOG,               /* a line of the kernel log */
 	LP_EVENTS,
 };
 
@@ -31,4 +33,5 @@ struct lp_event {
 	uint64_t count;         /* how many this stands for */
 	struct lp_real rate;    /* of them a second, where they were counted over an interval */
 	const char *why;        /* a phrase; NULL: the kind says all */
+	const struct lp_log_entry *line; /* LP_EVENT_LOG: what it says */
 };

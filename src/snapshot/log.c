@@ -18,16 +18,16 @@ const struct lp_log_kind lp_log_kinds[LP_LOG_KINDS] = {
         [LP_LOG_ORPHANS] = {"orphans", "too many orphaned sockets", "orphans"},
 };
 
-const char *lp_log_unread(const struct lp_log *log)
+const char *lp_log_unread(int error)
 {
-	switch (log->error) {
+	switch (error) {
 	case -EPERM:
 	case -EACCES:
 		return "this user may not (kernel.dmesg_restrict)";
 	case -ENOENT:
 		return "there is no /dev/kmsg here";
 	default:
-		return strerror(-log->error);
+		return strerror(-error);
 	}
 }
 

@@ -55,8 +55,8 @@ struct lp_log {
 	uint64_t lost;        /* records that were overwritten before they were read */
 };
 
-/* Why the log was not read, for people; log->error is not 0. */
-const char *lp_log_unread(const struct lp_log *log);
+/* Why the log can't be read, for people, by the negative errno. */
+const char *lp_log_unread(int error);
 
 /*
  * Adds a line, later than those before, to the entry that says the same. The entry that was said

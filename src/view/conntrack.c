@@ -3,6 +3,7 @@
 /* What is said below the table of connection tracking, where its entries were read. */
 
 #include "limit/kinds.h"
+#include "snapshot/drops.h"
 #include "snapshot/nat.h"
 #include "view/sentence.h"
 #include "view/style.h"
@@ -128,6 +129,29 @@ static int put_counters(const struct lp_style *style, FILE *out, const struct lp
 	return lp_style_paragraph(style, out, sentence.text);
 }
 
+/* What was dropped, by cause: between two looks, or since the namespace began. */
+static int put_drops(const struct lp_style *style, FILE *out, const struct lp_netns *netns)
+{
+	const struct lp_snapshot *snapshot = style->report->snapshot;
+	struct lp_sentence sentence = {0};
+	struct lp_drops drops;
+	char number[LP_FIGURE_TEXT];
+	bool growth = snapshot->apart_s > 0;
+	if (!lp_drops_of(snapshot, netns, growth, &drops) || !drops.all)
+		return 0;
+	lp_add(&sentence, "Dropped%s:", growth ? " between the two looks" : "");
+	const char *before = " ";
+	for (int i = 0; i < LP_DROP_CAUSES; i++) {
+		if (!drops.packets[i])
+			continue;
+		lp_add(&sentence, "%s%s (%s)", before, lp_text_count(drops.packets[i], number),
+		       lp_drop_names[i].label);
+		before = ", ";
+	}
+	lp_add(&sentence, ".");
+	return lp_style_paragraph(style, out, sentence.text);
+}
+
 static int put_netns(const struct lp_style *style, FILE *out, const struct lp_limit *limit,
                      const struct lp_netns *netns)
 {
@@ -136,7 +160,9 @@ static int put_netns(const struct lp_style *style, FILE *out, const struct lp_li
 		r = put_talkers(style, out, netns->conntrack);
 	if (r == 0)
 		r = put_drain(style, out, netns->conntrack);
-	return r < 0 ? r : put_counters(style, out, netns);
+	if (r == 0)
+		r = put_counters(style, out, netns);
+	return r < 0 ? r : put_drops(style, out, netns);
 }
 
 /* Of a row of SNAT ports that begins to refuse or is nearly full. */

@@ -35,6 +35,15 @@ static int put_netns(const struct lp_event_style *style, const struct lp_event *
 	return lp_put(out, " in %s", name);
 }
 
+static int put_line(const struct lp_event_style *style, const struct lp_log_entry *line, FILE *out)
+{
+	char subject[LP_LOG_SUBJECT];
+	(void)snprintf(subject, sizeof(subject), "%s", line->subject);
+	lp_text_clean(subject, style->unicode);
+	return lp_put(out, ": \"%s\"%s%s", lp_log_kinds[line->what].words, *subject ? " " : "",
+	              subject);
+}
+
 static int write_text(const struct lp_event_style *style, const struct lp_event *event, FILE *out)
 {
 	char clock[LP_FIGURE_TEXT], count[LP_FIGURE_TEXT], rate[LP_FIGURE_TEXT];
@@ -48,6 +57,8 @@ static int write_text(const struct lp_event_style *style, const struct lp_event 
 		r = lp_put(out, ", %s/s", lp_text_real(event->rate.n, rate));
 	if (r == 0 && event->why)
 		r = lp_put(out, ": %s", event->why);
+	if (r == 0 && event->line)
+		r = put_line(style, event->line, out);
 	return r < 0 ? r : lp_put(out, "\n");
 }
 
@@ -96,6 +107,15 @@ static json_t *tenths(double n)
 	return json_real((double)(int64_t)(n * 10 + 0.5) / 10);
 }
 
+static int set_line(json_t *object, const struct lp_log_entry *line)
+{
+	if (json_object_set_new(object, "what", json_string(lp_log_kinds[line->what].name)) < 0)
+		return -ENOMEM;
+	if (!*line->subject)
+		return 0;
+	return json_object_set_new(object, "subject", lp_json_text(line->subject));
+}
+
 static json_t *event_object(const struct lp_event *event)
 {
 	json_auto_t *object =
@@ -104,7 +124,8 @@ static json_t *event_object(const struct lp_event *event)
 	if (!object ||
 	    (event->has_netns && json_object_set_new(object, "netns", netns_object(event)) < 0) ||
 	    (event->rate.known && json_object_set_new(object, "rate", tenths(event->rate.n)) < 0) ||
-	    (event->why && json_object_set_new(object, "why", json_string(event->why)) < 0))
+	    (event->why && json_object_set_new(object, "why", json_string(event->why)) < 0) ||
+	    (event->line && set_line(object, event->line) < 0))
 		return NULL;
 	return json_incref(object);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "snapshot/drops.h"
 #include "snapshot/nat.h"
 
 static int set_new(json_t *object, const char *key, json_t *value)
@@ -114,6 +115,24 @@ static int set_detail(json_t *object, const struct lp_conntrack_detail *detail)
 	return detail->states[LP_CT_TIME_WAIT] ? set_new(object, "drain", drain_list(detail)) : 0;
 }
 
+/* Packets by what they were dropped for; a second where they are a growth. */
+static int set_drops(json_t *object, const char *key, const struct lp_snapshot *snapshot,
+                     const struct lp_netns *netns, bool growth)
+{
+	struct lp_drops drops;
+	if (!lp_drops_of(snapshot, netns, growth, &drops))
+		return 0;
+	json_auto_t *causes = json_object();
+	for (int i = 0; i < LP_DROP_CAUSES; i++) {
+		uint64_t n = drops.packets[i];
+		if (n && set_new(causes, lp_drop_names[i].name,
+		                 growth ? lp_json_fraction((double)n / snapshot->apart_s)
+		                        : json_integer((json_int_t)n)) < 0)
+			return -ENOMEM;
+	}
+	return set_new(object, key, json_incref(causes));
+}
+
 int lp_json_conntrack(json_t *object, const struct lp_snapshot *snapshot,
                       const struct lp_limit *limit)
 {
@@ -127,6 +146,10 @@ int lp_json_conntrack(json_t *object, const struct lp_snapshot *snapshot,
 		r = set_new(object, "counters", counters_object(netns));
 	if (r == 0 && snapshot->apart_s > 0)
 		r = set_new(object, "counters_per_s", rates_object(netns, snapshot->apart_s));
+	if (r == 0)
+		r = set_drops(object, "drops", snapshot, netns, false);
+	if (r == 0 && snapshot->apart_s > 0)
+		r = set_drops(object, "drops_per_s", snapshot, netns, true);
 	if (r == 0 && netns->conntrack)
 		r = set_detail(object, netns->conntrack);
 	return r;

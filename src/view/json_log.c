@@ -57,7 +57,7 @@ json_t *lp_json_log(const struct lp_snapshot *snapshot)
 	if (log->read)
 		r = set_new(object, "log", entry_list(snapshot));
 	else
-		r = set_new(object, "log_unread", json_string(lp_log_unread(log)));
+		r = set_new(object, "log_unread", json_string(lp_log_unread(log->error)));
 	if (r < 0 || set_if_any(object, "log_suppressed", log->suppressed) < 0 ||
 	    set_if_any(object, "log_crowded_out", log->crowded_out) < 0 ||
 	    set_if_any(object, "log_lost", log->lost) < 0 ||

@@ -90,7 +90,8 @@ int lp_log_write(const struct lp_style *style, FILE *out)
 		r = put_missing(style, out, log);
 	if (r == 0 && !style->rows && log->error) {
 		char text[LINE];
-		(void)snprintf(text, sizeof(text), "Kernel log: not read: %s.", lp_log_unread(log));
+		(void)snprintf(text, sizeof(text), "Kernel log: not read: %s.",
+		               lp_log_unread(log->error));
 		r = lp_style_paragraph(style, out, text);
 	}
 	return r;

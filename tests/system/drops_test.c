@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What connection tracking drops for, told from its counters: each cause is brought about in a
+ * namespace of its own, and named, and no other one is.
+ */
+
+#include "check.h"
+
+#include <errno.h>
+
+#include "ask.h"
+#include "lab/router.h"
+
+/* The limit's packets by cause. */
+static json_t *drops_of(const struct answer *answer, const struct lab_ns *ns)
+{
+	json_t *limit = limit_must(answer, "conntrack-entries", ns->inode, json_object());
+	json_t *drops = json_object_get(limit, "drops");
+	assert_non_null(drops);
+	return drops;
+}
+
+static void expect_alone(const struct lab_ns *ns, const char *cause, uint64_t packets)
+{
+	_cleanup_(answer_done) struct answer answer = ask_ns(ns);
+	json_t *drops = drops_of(&answer, ns);
+	if (json_object_size(drops) != (cause ? 1 : 0) ||
+	    (cause && (uint64_t)json_integer_value(json_object_get(drops, cause)) != packets)) {
+		_cleanup_(lp_free_ptr) char *text = json_dumps(drops, 0);
+		fail_msg("%s, not %llu %s", text, (unsigned long long)packets, cause);
+	}
+}
+
+struct tracked {
+	struct lab_ns ns;
+	int listener;
+	struct lab_addr at;
+};
+
+static void track(struct tracked *t)
+{
+	struct lp_error err = {0};
+	*t = (struct tracked){.ns = LAB_NS_NONE, .at = lab_addr("127.0.0.1", 80)};
+	assert_ok(lab_ns_make(&t->ns, &err), err);
+	assert_ok(lab_nft_track(&t->ns, &err), err);
+	struct lab_how how = {.ns = &t->ns, .from = &t->at};
+	t->listener = must(lab_listen(&how, 64));
+}
+
+static void untrack(struct tracked *t)
+{
+	lp_close_fd(&t->listener);
+	lab_ns_done(&t->ns);
+}
+
+static uint64_t counted_drops(const struct lab_ns *ns)
+{
+	struct lp_error err = {0};
+	struct lab_conntrack_stats stats;
+	assert_ok(lab_conntrack_stats(ns, &stats, &err), err);
+	return stats.drop;
+}
+
+/* One SYN from a port of our choice, refused without an answer. */
+static void knock_in_vain(const struct tracked *t, uint16_t port)
+{
+	struct lab_addr from = lab_addr("127.0.0.1", port);
+	struct lab_how how = {.ns = &t->ns, .from = &from, .timeout_ms = 100};
+	assert_int_equal(lab_connect(&how, &t->at), -ETIMEDOUT);
+}
+
+static void a_full_table(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	struct tracked t;
+	track(&t);
+	struct lab_conntrack_fill fill = {
+	        .from = lab_addr("10.0.0.1", 2000), .to = lab_addr("10.9.0.1", 80), .ports = 30000};
+	assert_ok(lab_conntrack_fill_up(&t.ns, &fill, 0, &err), err);
+	expect_alone(&t.ns, NULL, 0);
+	for (uint16_t i = 0; i < 3; i++)
+		knock_in_vain(&t, (uint16_t)(5000 + i));
+	assert_true(counted_drops(&t.ns) >= 3);
+	expect_alone(&t.ns, "table_full", counted_drops(&t.ns));
+	untrack(&t);
+}
+
+/* Another connection, by a translated address, has the answers of the new one. */
+static void a_clash(void **state)
+{
+	enum { PORT = 5000 };
+	(void)state;
+	struct lp_error err = {0};
+	struct tracked t;
+	track(&t);
+	struct lab_conntrack_fill fill = {.from = lab_addr("127.0.0.1", PORT),
+	                                  .to = t.at,
+	                                  .asked = lab_addr("10.9.9.9", 80),
+	                                  .ports = 1,
+	                                  .n = 1};
+	assert_ok(lab_conntrack_fill(&t.ns, &fill, &err), err);
+	knock_in_vain(&t, PORT);
+	assert_true(counted_drops(&t.ns) >= 1);
+	expect_alone(&t.ns, "clash", counted_drops(&t.ns));
+	untrack(&t);
+}
+
+static void no_port_for_nat(void **state)
+{
+	enum { FIRST = 20000, PORTS = 50, CLIENT = 10000, SERVER = 80, TOO_MANY = 4 };
+	(void)state;
+	struct lp_error err = {0};
+	_cleanup_(lab_router_done) struct lab_router router = LAB_ROUTER_NONE;
+	assert_ok(lab_ns_make(&router.client, &err), err);
+	assert_ok(lab_ns_make(&router.router, &err), err);
+	assert_ok(lab_ns_make(&router.server, &err), err);
+	assert_ok(lab_router_join(&router, &err), err);
+	assert_ok(lab_router_translate(&router, FIRST, FIRST + PORTS - 1, &err), err);
+	assert_ok(lab_nft_drop(&router.server, SERVER, &err), err); /* no answer ends an entry */
+	for (uint16_t i = 0; i < PORTS + TOO_MANY; i++) {
+		int r = lab_router_try(&router, (uint16_t)(CLIENT + i), SERVER, &err);
+		assert_ok(r, err);
+		assert_int_equal(r, i < PORTS);
+	}
+	expect_alone(&router.router, "no_nat_port", TOO_MANY);
+}
+
+/* A rule drops: that is nothing of connection tracking's. */
+static void a_rule_is_not_its_doing(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	struct tracked t;
+	track(&t);
+	struct lab_conntrack_fill fill = {.from = lab_addr("10.0.0.1", 2000),
+	                                  .to = lab_addr("10.9.0.1", 80),
+	                                  .ports = 10,
+	                                  .n = 10};
+	assert_ok(lab_conntrack_fill(&t.ns, &fill, &err), err);
+	assert_ok(lab_nft_drop(&t.ns, 80, &err), err);
+	knock_in_vain(&t, 5000);
+	expect_alone(&t.ns, NULL, 0);
+	untrack(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_full_table),
+	        cmocka_unit_test(a_clash),
+	        cmocka_unit_test(no_port_for_nat),
+	        cmocka_unit_test(a_rule_is_not_its_doing),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("drops", tests, NULL, NULL);
+}
