@@ -15,6 +15,7 @@
 static const struct lp_trace_source *const sources[] = {
         &lp_trace_counters,
         &lp_trace_kmsg,
+        &lp_trace_netfilter,
 };
 enum { SOURCES = sizeof(sources) / sizeof(sources[0]) };
 

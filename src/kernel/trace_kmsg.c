@@ -41,13 +41,20 @@ static int descriptor(const void *state)
 	return kmsg->fd;
 }
 
+/* A line that names no namespace is told where all are asked for. */
+static bool is_wanted(const struct lp_trace *trace, const struct lp_log_entry *line)
+{
+	const char *netns = lp_trace_options(trace)->netns;
+	return line->netns ? lp_trace_wants(trace, line->netns) : !netns || !strcmp(netns, "all");
+}
+
 static int ready(struct lp_trace *trace, void *state)
 {
 	struct lp_log_entry line;
 	unsigned records = RECORDS;
 	int r;
 	while ((r = lp_kmsg_next(state, &records, &line)) > 0) {
-		if (line.netns && !lp_trace_wants(trace, line.netns))
+		if (!is_wanted(trace, &line))
 			continue;
 		struct lp_event event = {
 		        .kind = LP_EVENT_LOG,

@@ -8,3 +8,6 @@ extern const struct lp_trace_source lp_trace_counters;
 
 /* Lines of the kernel log. Where kernel.dmesg_restrict is set, for root. */
 extern const struct lp_trace_source lp_trace_kmsg;
+
+/* SYNs that netfilter drops, by place, from a program in the kernel. */
+extern const struct lp_trace_source lp_trace_netfilter;

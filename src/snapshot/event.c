@@ -8,5 +8,6 @@ const struct lp_event_name lp_event_names[LP_EVENTS] = {
         [LP_EVENT_TIMESTAMP_TOO_OLD] = {"timestamp-too-old", "timestamp too old"},
         [LP_EVENT_OUT_OF_MEMORY] = {"out-of-memory", "TCP out of memory"},
         [LP_EVENT_CONNTRACK_DROP] = {"conntrack-drop", "dropped by connection tracking"},
+        [LP_EVENT_NETFILTER_DROP] = {"netfilter-drop", "SYN dropped by netfilter"},
         [LP_EVENT_LOG] = {"log", "kernel log"},
 };

@@ -12,6 +12,7 @@ enum lp_event_kind {
 	LP_EVENT_TIMESTAMP_TOO_OLD, /* a SYN that met a TIME_WAIT with a later timestamp */
 	LP_EVENT_OUT_OF_MEMORY,     /* connections reset: tcp_mem, tcp_max_orphans */
 	LP_EVENT_CONNTRACK_DROP,    /* packets that connection tracking dropped */
+	LP_EVENT_NETFILTER_DROP,    /* SYNs, by the place in the kernel that dropped them */
 	LP_EVENT_LOG,               /* a line of the kernel log */
 	LP_EVENTS,
 };

@@ -145,6 +145,99 @@ static void a_rule_is_not_its_doing(void **state)
 	untrack(&t);
 }
 
+/* ---- live ----------------------------------------------------------------------------------- */
+
+/* Knocks until it is stopped. */
+static int knock_on(void *data, int say)
+{
+	const struct tracked *t = data;
+	for (uint16_t port = 6000;; port++) {
+		struct lab_addr from = lab_addr("127.0.0.1", port);
+		struct lab_how how = {.ns = &t->ns, .from = &from, .timeout_ms = 20};
+		int fd = lab_connect(&how, &t->at);
+		if (fd >= 0 || (port == 6000 && write(say, "r", 1) != 1))
+			return 1;
+	}
+}
+
+/* How many events of a kind a trace of the namespace told, each with this in a member. */
+static uint64_t events(const struct lab_output *out, const char *kind, const char *member,
+                       const char *words)
+{
+	uint64_t n = 0;
+	for (const char *line = out->text; line && *line;) {
+		json_auto_t *event = json_loads(line, JSON_DISABLE_EOF_CHECK, NULL);
+		const char *is = json_string_value(json_object_get(event, "event"));
+		const char *says = json_string_value(json_object_get(event, member));
+		if (is && !strcmp(is, kind)) {
+			if (!says || !strstr(says, words))
+				fail_msg("%s for %s, not %s", kind, says ? says : "nothing", words);
+			n += (uint64_t)json_integer_value(json_object_get(event, "count"));
+		}
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	return n;
+}
+
+static void trace_of(const struct tracked *t, struct lab_output *out)
+{
+	char inode[32];
+	(void)snprintf(inode, sizeof(inode), "%llu", (unsigned long long)t->ns.inode);
+	const char *const argv[] = {getenv("LASTPORT"), "trace", "--json", "--netns", inode,
+	                            "--interval",       "0.2",   "--for",  "1",       NULL};
+	struct tracked target = *t;
+	struct lab_child child = LAB_CHILD_NONE;
+	must(lab_child_start(&child, knock_on, &target));
+	must(lab_run(argv, LAB_TIMEOUT_MS, out, NULL));
+	lab_child_stop(&child);
+}
+
+/*
+ * The cause by the counters, the place by the program: both of connection tracking. And a line of
+ * the log, once what others used up of its ten in 5 s is back.
+ */
+static void a_full_table_is_told_live(void **state)
+{
+	enum { PATIENCE = 20 };
+	(void)state;
+	struct lp_error err = {0};
+	struct tracked t;
+	struct lab_output out;
+	track(&t);
+	struct lab_conntrack_fill fill = {
+	        .from = lab_addr("10.0.0.1", 2000), .to = lab_addr("10.9.0.1", 80), .ports = 30000};
+	assert_ok(lab_conntrack_fill_up(&t.ns, &fill, 0, &err), err);
+	uint64_t lines = 0;
+	for (int i = 0; !lines && i < PATIENCE; i++) {
+		trace_of(&t, &out);
+		lines = events(&out, "log", "what", "conntrack-full");
+		assert_true(events(&out, "conntrack-drop", "why", "the table is full") >= 5);
+		if (HAVE_BPF)
+			assert_true(events(&out, "netfilter-drop", "why",
+			                   "nf_hook_slow: connection tracking") >= 5);
+		lab_output_done(&out);
+	}
+	assert_true(lines);
+	untrack(&t);
+}
+
+static void a_rule_is_told_live_and_nothing_else(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	struct tracked t;
+	struct lab_output out;
+	track(&t);
+	assert_ok(lab_nft_drop(&t.ns, 80, &err), err);
+	trace_of(&t, &out);
+	assert_int_equal(events(&out, "conntrack-drop", "why", ""), 0);
+	if (HAVE_BPF)
+		assert_true(events(&out, "netfilter-drop", "why", "nft_do_chain: a rule") >= 5);
+	lab_output_done(&out);
+	untrack(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +245,8 @@ int main(void)
 	        cmocka_unit_test(a_clash),
 	        cmocka_unit_test(no_port_for_nat),
 	        cmocka_unit_test(a_rule_is_not_its_doing),
+	        cmocka_unit_test(a_full_table_is_told_live),
+	        cmocka_unit_test(a_rule_is_told_live_and_nothing_else),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("drops", tests, NULL, NULL);

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from command import LASTPORT, TIMEOUT_S, WORLD, Run, main
@@ -72,12 +73,13 @@ class Trace:
 def wait_for_begin(trace):
     """Until it waits for the end of an interval: its state is known by its descriptor of signals."""
     fd = Path(f"/proc/{trace.child.pid}/wchan")
-    for _ in range(1000):
+    end = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < end:
         if trace.child.poll() is not None:
             raise OSError("the trace ended")
         if "poll" in fd.read_text():
             return
-        os.sched_yield()
+        time.sleep(0.001)
     raise OSError("the trace does not begin")
 
 
