@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "kernel/bpf_conntrack.h"
 #include "kernel/conntrack_dump.h"
 #include "kernel/conntrack_stats.h"
 #include "kernel/ctnetlink.h"
 #include "kernel/nat_rules.h"
 #include "snapshot/tracks.h"
 
-enum want { WANT_NOTHING, WANT_UNASSURED, WANT_ALL };
+enum want { WANT_NOTHING, WANT_UNASSURED, WANT_IF_CHEAP, WANT_ALL };
 
 /* In percent of the maximum. */
 enum { FILLS = 50, NEARLY_FULL = 80, PERCENT = 100 };
@@ -30,10 +31,11 @@ static enum want want(const struct lp_netns *netns, const struct lp_conntrack_op
 	uint64_t entries = netns->conntrack_entries.n, max = netns->conntrack_max.n;
 	if (options->read != LP_CONNTRACK_AUTO)
 		return options->read == LP_CONNTRACK_ALL ? WANT_ALL : WANT_NOTHING;
-	if (entries <= NAT_ENTRIES && nat_searches(&netns->conntrack_counters))
+	bool searches = nat_searches(&netns->conntrack_counters);
+	if (entries <= NAT_ENTRIES && searches)
 		return WANT_ALL;
 	if (!netns->conntrack_max.known || entries < max / PERCENT * FILLS)
-		return WANT_NOTHING;
+		return searches ? WANT_IF_CHEAP : WANT_NOTHING;
 	return entries < max / PERCENT * NEARLY_FULL ? WANT_UNASSURED : WANT_ALL;
 }
 
@@ -45,14 +47,15 @@ struct reading {
 	struct lp_tracks *tracks;
 	struct lp_nats *nats;
 	int result;
-	bool torn; /* some entries are missing, or twice in it */
+	bool failed; /* nothing was read, which is told */
+	bool torn;   /* some entries are missing, or twice in it */
 };
 
 static void add(const struct lp_conntrack_entry *entry, void *context)
 {
 	struct reading *reading = context;
 	lp_tracks_add(reading->tracks, entry);
-	if (reading->want == WANT_ALL && reading->result == 0)
+	if (reading->want != WANT_UNASSURED && reading->result == 0)
 		reading->result = lp_nats_add(reading->nats, entry);
 }
 
@@ -142,29 +145,65 @@ static int tell(struct reading *reading)
 	lp_tracks_tell(reading->tracks, detail);
 	if (!reading->torn)
 		reading->netns->conntrack_unassured = lp_figure(detail->entries - detail->assured);
-	if (reading->want != WANT_ALL)
+	if (reading->want == WANT_UNASSURED)
 		return 0;
 	reading->netns->conntrack = lp_take_ptr(detail);
 	return tell_nats(reading);
 }
 
-static int read_entries(struct reading *reading, const struct lp_kernel *kernel,
-                        const struct lp_conntrack_options *options)
+/* Whether reading in place makes good for loading the programs: 6 ms. */
+static bool is_worth_loading(const struct lp_netns *netns,
+                             const struct lp_conntrack_options *options)
+{
+	enum { ENTRIES_WORTH = 10000 };
+	if (options->open || options->reader == LP_READ_DIAG || !netns->conntrack_buckets.known)
+		return false;
+	return options->reader == LP_READ_BPF || netns->conntrack_entries.n >= ENTRIES_WORTH;
+}
+
+/* By programs in the kernel. What changed under them is read again; else whatever they answer. */
+static int read_in_place(struct reading *reading)
+{
+	enum { TRIES = 3 };
+	int r = -EAGAIN;
+	for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
+		r = restart(reading);
+		if (r == 0)
+			r = lp_bpf_conntrack_read((uint32_t)reading->netns->conntrack_buckets.n,
+			                          add, reading);
+	}
+	return r;
+}
+
+static int read_by_messages(struct reading *reading, const struct lp_kernel *kernel,
+                            const struct lp_conntrack_options *options)
 {
 	struct lp_conntrack_filter filter = {0};
 	if (reading->want == WANT_UNASSURED)
 		filter.mask = LP_CT_ASSURED;
 	int asked = dump(reading, &filter, options);
-	if (asked == 0)
-		return tell(reading);
-	int r = asked == -ENOMEM ? asked : read_text(reading, kernel, &filter);
-	if (r == 0)
-		return tell(reading);
-	if (r == -ENOMEM)
+	if (asked == 0 || asked == -ENOMEM)
+		return asked;
+	int r = read_text(reading, kernel, &filter);
+	if (r == 0 || r == -ENOMEM)
 		return r;
+	reading->failed = true;
 	return lp_snapshot_gap(reading->snapshot, "conntrack", reading->netns->inode,
 	                       "entries: ctnetlink: %s; /proc/net/nf_conntrack: %s",
 	                       strerror(-asked), strerror(-r));
+}
+
+static int read_entries(struct reading *reading, const struct lp_kernel *kernel,
+                        const struct lp_conntrack_options *options)
+{
+	int r = -EOPNOTSUPP;
+	if (reading->want != WANT_UNASSURED && is_worth_loading(reading->netns, options))
+		r = read_in_place(reading);
+	if (r < 0 && reading->want == WANT_IF_CHEAP)
+		return 0;
+	if (r < 0 && r != -ENOMEM)
+		r = read_by_messages(reading, kernel, options);
+	return r < 0 || reading->failed ? r : tell(reading);
 }
 
 int lp_conntrack_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,

@@ -7,6 +7,7 @@
 
 struct lp_conntrack_options {
 	enum lp_read_conntrack read;
+	enum lp_read reader; /* whether programs in the kernel may read entries */
 	/* Opens the netlink socket; NULL is lp_ctnetlink_open(). A test puts recorded answers here.
 	 */
 	int (*open)(void *context);

@@ -142,6 +142,9 @@ bool lp_conntrack_decode(const struct nlmsghdr *header, struct lp_conntrack_entr
 		case CTA_TIMEOUT:
 			(void)lp_ctnetlink_u32(attribute, &ret->left_s);
 			break;
+		case CTA_ZONE:
+			ret->zoned = true;
+			break;
 		case CTA_PROTOINFO:
 			ret->state = decode_state(attribute);
 			break;
@@ -173,17 +176,23 @@ static int take(const struct nlmsghdr *header, void *context, struct lp_netlink_
 	return 0;
 }
 
-int lp_conntrack_dump(int fd, const struct lp_conntrack_filter *filter, uint32_t sequence,
-                      lp_conntrack_function function, void *context,
-                      struct lp_netlink_result *result)
+int lp_conntrack_ask(int fd, const struct lp_conntrack_filter *filter, uint32_t sequence,
+                     lp_netlink_function function, void *context, struct lp_netlink_result *result)
 {
 	_Alignas(8) char buffer[128];
-	struct taker taker = {function, context, filter};
 	struct nlmsghdr *request =
 	        lp_ctnetlink_request(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC, sequence);
 	if (filter->mask) {
 		mnl_attr_put_u32(request, CTA_STATUS, htonl(filter->status));
 		mnl_attr_put_u32(request, CTA_STATUS_MASK, htonl(filter->mask));
 	}
-	return lp_netlink_ask(fd, request, take, &taker, result);
+	return lp_netlink_ask(fd, request, function, context, result);
+}
+
+int lp_conntrack_dump(int fd, const struct lp_conntrack_filter *filter, uint32_t sequence,
+                      lp_conntrack_function function, void *context,
+                      struct lp_netlink_result *result)
+{
+	struct taker taker = {function, context, filter};
+	return lp_conntrack_ask(fd, filter, sequence, take, &taker, result);
 }

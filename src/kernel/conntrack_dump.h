@@ -23,6 +23,10 @@ int lp_conntrack_dump(int fd, const struct lp_conntrack_filter *filter, uint32_t
                       lp_conntrack_function function, void *context,
                       struct lp_netlink_result *result);
 
+/* The same message by message: what the function returns ends it, as in lp_netlink_ask(). */
+int lp_conntrack_ask(int fd, const struct lp_conntrack_filter *filter, uint32_t sequence,
+                     lp_netlink_function function, void *context, struct lp_netlink_result *result);
+
 /* Decodes one message. False where it is no whole entry; then `truncated` may be set. */
 bool lp_conntrack_decode(const struct nlmsghdr *header, struct lp_conntrack_entry *ret,
                          struct lp_netlink_result *result);

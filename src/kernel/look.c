@@ -283,7 +283,8 @@ static int read_sockets(struct look *look, size_t index, const struct lp_sockets
 	struct lp_sockets_options those = *options;
 	those.bound = options->bound && has_others(netns);
 	int r = lp_conntrack_read(look->kernel, look->snapshot, netns,
-	                          &(struct lp_conntrack_options){.read = look->options->conntrack});
+	                          &(struct lp_conntrack_options){.read = look->options->conntrack,
+	                                                         .reader = look->options->reader});
 	if (r == 0)
 		r = lp_netstat_read(look->kernel, look->snapshot, netns);
 	if (r < 0)

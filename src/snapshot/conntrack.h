@@ -84,6 +84,7 @@ struct lp_conntrack_entry {
 	uint8_t family;   /* AF_INET or AF_INET6 */
 	uint8_t protocol; /* IPPROTO_… */
 	uint8_t state;    /* of TCP; else 0 */
+	bool zoned;       /* in a zone; not known where it was read from text or by programs */
 };
 
 /* Who has most entries. */

@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "ask.h"
+#include "kernel/bpf_conntrack.h"
 #include "kernel/conntrack.h"
+#include "snapshot/tracks.h"
 
 enum { LISTENERS = 4, BACKLOG = 4096 };
 
@@ -274,6 +277,25 @@ static struct lp_conntrack_detail read_detail(int (*open)(void *context))
 	return *netns->conntrack;
 }
 
+static void take(const struct lp_conntrack_entry *entry, void *context)
+{
+	lp_tracks_add(context, entry);
+}
+
+/* The same by programs in the kernel, and by nothing else. */
+static struct lp_conntrack_detail read_in_place(void)
+{
+	struct lp_error err = {0};
+	char text[32];
+	struct lp_conntrack_detail detail;
+	_cleanup_(lp_tracks_freep) struct lp_tracks *tracks = lp_tracks_new();
+	assert_ok(lab_sysctl_get(NULL, &err, "netfilter/nf_conntrack_buckets", text, sizeof(text)),
+	          err);
+	must(lp_bpf_conntrack_read((uint32_t)strtoul(text, NULL, 10), take, tracks));
+	lp_tracks_tell(tracks, &detail);
+	return detail;
+}
+
 static void check_same(const struct lp_conntrack_detail *a, const struct lp_conntrack_detail *b)
 {
 	assert_int_equal(a->entries, b->entries);
@@ -287,7 +309,10 @@ static void check_same(const struct lp_conntrack_detail *a, const struct lp_conn
 	assert_memory_equal(&a->ports, &b->ports, sizeof(a->ports));
 }
 
-/* By ctnetlink, and by the text where that may not be asked; both families in one table. */
+/*
+ * By ctnetlink, by the text where that may not be asked, and in place by programs in the kernel;
+ * both families in one table.
+ */
 static void entries_are_told_by_either_way(void **state)
 {
 	(void)state;
@@ -295,6 +320,9 @@ static void entries_are_told_by_either_way(void **state)
 	struct place place;
 	struct answer answer;
 	place_make(&place);
+	struct place other; /* in the same table, and not of the namespace */
+	place_make(&other);
+	fill(&other, 1, 5000, false);
 	fill(&place, 1, 30000, false);
 	fill(&place, 2, 1000, true);
 	struct lab_addr at = lab_addr("::1", 80);
@@ -313,7 +341,16 @@ static void entries_are_told_by_either_way(void **state)
 		(void)home;
 		struct lp_conntrack_detail asked = read_detail(NULL), text = read_detail(refuse);
 		check_same(&asked, &text);
+#if HAVE_BPF
+		struct lp_conntrack_detail in_place = read_in_place();
+		check_same(&asked, &in_place);
+		assert_int_equal(in_place.drain[9], 0);
+		assert_int_equal(in_place.drain[11], 1);
+#else
+		(void)read_in_place;
+#endif
 	}
+	place_done(&other);
 	place_done(&place);
 }
 
