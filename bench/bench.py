@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools import Failed
 
-BENCHES = ["ledger", "snapshot"]
+BENCHES = ["conntrack", "ledger", "snapshot"]
 RESULTS = Path(__file__).with_name("results.json")
 
 

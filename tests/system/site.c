@@ -23,9 +23,8 @@ static const char common[] = "daemon off;\n"
                              "uwsgi_temp_path uwsgi;\n"
                              "scgi_temp_path scgi;\n";
 
-/* Starts nginx in a namespace, with a folder of its own on the private tmpfs. */
-static void start_nginx(const struct lab_ns *ns, const char *folder, const char *blocks,
-                        struct lab_child *child)
+void site_nginx(const struct lab_ns *ns, const char *folder, const char *blocks,
+                struct lab_child *child)
 {
 	char path[128];
 	assert_true(mkdir(folder, 0700) == 0 || errno == EEXIST);
@@ -40,7 +39,7 @@ static void start_nginx(const struct lab_ns *ns, const char *folder, const char 
 	must(lab_spawn(child, argv));
 }
 
-static void wait_listening(const struct lab_ns *ns, const char *text, uint16_t port)
+void site_wait(const struct lab_ns *ns, const char *text, uint16_t port)
 {
 	struct lab_addr at = lab_addr(text, port);
 	struct lab_how how = {.ns = ns, .options = LAB_LINGER_ZERO};
@@ -54,8 +53,8 @@ static void wait_listening(const struct lab_ns *ns, const char *text, uint16_t p
 
 static void start_proxy(struct site *site, const char *proxy)
 {
-	start_nginx(&site->proxy, "/mnt/proxy", proxy, &site->proxy_server);
-	wait_listening(&site->load, SITE_PROXY, SITE_PROXY_PORT);
+	site_nginx(&site->proxy, "/mnt/proxy", proxy, &site->proxy_server);
+	site_wait(&site->load, SITE_PROXY, SITE_PROXY_PORT);
 }
 
 void site_make(struct site *site, const char *proxy)
@@ -75,11 +74,11 @@ void site_make(struct site *site, const char *proxy)
 	assert_ok(lab_address(&site->proxy, "p0", SITE_PROXY "/24", &err), err);
 	assert_ok(lab_address(&site->proxy, "p1", SITE_LOCAL "/24", &err), err);
 	assert_ok(lab_address(&site->upstream, "u0", SITE_UPSTREAM "/24", &err), err);
-	start_nginx(&site->upstream, "/mnt/upstream",
-	            "server { listen " SITE_UPSTREAM ":8080; keepalive_requests 100000;\n"
-	            "location / { return 200 \"ok\"; } }\n",
-	            &site->upstream_server);
-	wait_listening(&site->upstream, SITE_UPSTREAM, SITE_UPSTREAM_PORT);
+	site_nginx(&site->upstream, "/mnt/upstream",
+	           "server { listen " SITE_UPSTREAM ":8080; keepalive_requests 100000;\n"
+	           "location / { return 200 \"ok\"; } }\n",
+	           &site->upstream_server);
+	site_wait(&site->upstream, SITE_UPSTREAM, SITE_UPSTREAM_PORT);
 	start_proxy(site, proxy);
 }
 

@@ -30,6 +30,16 @@ void site_done(struct site *site);
 /* Ends the proxy and starts it with other blocks. */
 void site_change_proxy(struct site *site, const char *proxy);
 
+/*
+ * Starts nginx in a namespace with these blocks in nginx.conf, in a folder of its own below a
+ * private mount; it is made where it is not there.
+ */
+void site_nginx(const struct lab_ns *ns, const char *folder, const char *blocks,
+                struct lab_child *child);
+
+/* Waits until something listens there, as seen from the namespace. */
+void site_wait(const struct lab_ns *ns, const char *text, uint16_t port);
+
 /* What a program in a namespace prints; it must succeed. The caller's to free. */
 char *site_output(const struct lab_ns *ns, const char *const argv[]);
 
