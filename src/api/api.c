@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "kernel/kernel.h"
+#include "kernel/ledger.h"
 #include "limit/kinds.h"
 #include "view/view.h"
 
@@ -109,6 +110,8 @@ static int look_once(const struct lp_kernel *kernel, const struct lp_look_option
 		r = lp_report_owners(kernel, &notes, &report->view);
 	if (r == 0)
 		r = lp_report_programs(kernel, &report->view);
+	if (r == 0 && notes.ledger)
+		r = lp_ledger_read(notes.ledger, &report->view.snapshot->ledger);
 	if (r == 0)
 		r = forecast_all(&report->view);
 	if (r == 0)

@@ -20,6 +20,7 @@ const struct lp_rule *const lp_rules[] = {
         &lp_rule_tw_buckets_lowered,
         &lp_rule_server_closes_first,
         &lp_rule_conntrack_outlives_time_wait,
+        &lp_rule_connects_refused,
         &lp_rule_local_ports_exhausted,
         &lp_rule_local_ports_near,
         &lp_rule_port_search_slow,
@@ -27,6 +28,8 @@ const struct lp_rule *const lp_rules[] = {
         &lp_rule_conntrack_full,
         &lp_rule_conntrack_near,
         &lp_rule_conntrack_hash_small,
+        &lp_rule_snat_ports_exhausted,
+        &lp_rule_snat_ports_near,
         &lp_rule_accept_queue_overflow,
         &lp_rule_descriptors_near,
         &lp_rule_time_wait_overflow,
@@ -182,6 +185,10 @@ static int tell_machine_lacks(const struct lp_judging *judging, const struct lp_
 {
 	const struct lp_settings *settings = &judging->facts->snapshot->settings;
 	*judgeable = true;
+	if (rule->needs & LP_NEED_LEDGER && !judging->facts->snapshot->ledger) {
+		*judgeable = false;
+		return tell_text(findings, rule, "the ledger is off (lastport ledger on)");
+	}
 	if (!(rule->needs & LP_NEED_CONFIGURATION))
 		return 0;
 	*judgeable = settings->read;

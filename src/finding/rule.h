@@ -17,6 +17,7 @@ enum lp_need {
 	LP_NEED_CONNTRACK_TIME = 1 << 4, /* nf_conntrack_tcp_timeout_time_wait, if it tracks */
 	LP_NEED_CONFIGURATION = 1 << 5,  /* sysctl files of the machine */
 	LP_NEED_COUNTERS = 1 << 6,       /* netstat's of the namespace */
+	LP_NEED_LEDGER = 1 << 7,         /* the ledger is on and can be read */
 };
 
 /* While the rules are judged. */

@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "snapshot/ledger.h"
 #include "snapshot/nat.h"
 #include "snapshot/owners.h"
 
@@ -71,6 +72,7 @@ void lp_snapshot_free(struct lp_snapshot *snapshot)
 	free(snapshot->processes);
 	lp_settings_done(&snapshot->settings);
 	free(snapshot->programs);
+	lp_ledger_facts_free(snapshot->ledger);
 	free(snapshot->gaps);
 	lp_owners_free(snapshot->owners, snapshot->n_owners);
 	free(snapshot);

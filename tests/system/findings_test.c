@@ -20,6 +20,7 @@
 #include "finding.h"
 #include "lab/conntrack.h"
 #include "lab/provoke.h"
+#include "lab/router.h"
 #include "lab/segment.h"
 
 #define AT "10.0.0.1"
@@ -414,13 +415,129 @@ static void configuration_on_disk(void **state)
 	assert_int_equal(found_with("net.ipv4.ip_local_port_range = 20000 20001\n"), 2);
 }
 
+/* ---- a router -------------------------------------------------------------------------------- */
+
+/* Translates to 1,000 ports; what it forwards gets no answer. */
+static void router_make(struct lab_router *router)
+{
+	struct lp_error err = {0};
+	*router = LAB_ROUTER_NONE;
+	assert_ok(lab_ns_make(&router->client, &err), err);
+	assert_ok(lab_ns_make(&router->router, &err), err);
+	assert_ok(lab_ns_make(&router->server, &err), err);
+	assert_ok(lab_router_join(router, &err), err);
+	assert_ok(lab_router_translate(router, 2000, 2999, &err), err);
+	assert_ok(lab_nft_drop(&router->server, 80, &err), err);
+	assert_ok(lab_sysctl(&router->router, &err, "netfilter/nf_conntrack_tcp_timeout_syn_sent",
+	                     "86400"),
+	          err);
+}
+
+static void check_router(const struct lab_router *router, const char *id, bool wanted)
+{
+	_cleanup_(answer_done) struct answer answer = ask_ns(&router->router);
+	const json_t *finding = finding_of(&answer, id, router->router.inode);
+	if (wanted && finding)
+		note("%-28s %s", id, finding_text(finding, "summary"));
+	if (wanted != (finding != NULL))
+		fail_msg("%s is %s", id, finding ? "found too early" : "not found");
+}
+
+static void nat_that_runs_out_of_ports(void **state)
+{
+	(void)state;
+	struct lp_error err = {0};
+	_cleanup_(lab_router_done) struct lab_router router;
+	router_make(&router);
+	uint16_t port = 30000;
+	for (int i = 0; i < 700; i++)
+		assert_ok(lab_router_try(&router, port++, 80, &err), err);
+	check_router(&router, "snat-ports-near", false);
+	for (int i = 0; i < 150; i++)
+		assert_ok(lab_router_try(&router, port++, 80, &err), err);
+	check_router(&router, "snat-ports-near", true);
+	check_router(&router, "snat-ports-exhausted", false);
+	for (unsigned in_a_row = 0; in_a_row < 5 && port < 35000;) {
+		int r = lab_router_try(&router, port++, 80, &err);
+		assert_ok(r, err);
+		in_a_row = r ? 0 : in_a_row + 1;
+	}
+	check_router(&router, "snat-ports-exhausted", true);
+	check_router(&router, "snat-ports-near", false);
+}
+
+/* ---- with the ledger ------------------------------------------------------------------------- */
+
+enum { FOUND_BEFORE = 1 << 0, FOUND_REFUSED = 1 << 1, NOT_JUDGED_WITHOUT = 1 << 2 };
+
+static bool is_not_judged(const struct answer *answer, const char *id)
+{
+	json_t *one;
+	size_t i;
+	json_array_foreach(json_object_get(answer->root, "not_judged"), i, one)
+	{
+		if (!strcmp(finding_text(one, "id"), id))
+			return true;
+	}
+	return false;
+}
+
+static bool ledger(const char *verb)
+{
+	_cleanup_(answer_done) struct answer answer = ask_raw("ledger", verb, NULL);
+	return answer.status == 0;
+}
+
+/* With a BPF file system and so a ledger of its own. */
+static int be_refused(void *data, int say)
+{
+	struct lab_mounts mounts;
+	struct stage stage;
+	int found = 0;
+	(void)data;
+	(void)say;
+	if (lab_private_mounts(&mounts, NULL) < 0 || mount("lab", "/mnt", "bpf", 0, NULL) < 0 ||
+	    setenv("LASTPORT_BPFFS", "/mnt", 1) < 0)
+		return 100;
+	stage_make(&stage, 4096);
+	range(&stage, LOW, LOW + 99);
+	struct answer off = ask_ns(&stage.ns);
+	found |= is_not_judged(&off, "connects-refused") ? NOT_JUDGED_WITHOUT : 0;
+	answer_done(&off);
+	if (!ledger("on"))
+		return 101;
+	hold(&stage, 100);
+	struct answer before = ask_ns(&stage.ns);
+	found |= finding_of(&before, "connects-refused", stage.ns.inode) ? FOUND_BEFORE : 0;
+	answer_done(&before);
+	if (lab_connect(&stage.how, &stage.to) != -EADDRNOTAVAIL)
+		return 102;
+	struct answer after = ask_ns(&stage.ns);
+	const json_t *finding = finding_of(&after, "connects-refused", stage.ns.inode);
+	if (finding && strstr(finding_text(finding, "summary"), "1 connect to " AT ":8080"))
+		found |= FOUND_REFUSED;
+	answer_done(&after);
+	stage_done(&stage);
+	return ledger("off") ? found : 103;
+}
+
+static void a_connect_that_found_no_port(void **state)
+{
+	(void)state;
+	struct lab_child child = LAB_CHILD_NONE;
+	must(lab_child_start(&child, be_refused, NULL));
+	assert_int_equal(lab_child_wait(&child), FOUND_REFUSED | NOT_JUDGED_WITHOUT);
+}
+
 int main(void)
 {
-	enum { SCENES = sizeof(scenes) / sizeof(scenes[0]), OTHERS = 3 };
+	enum { SCENES = sizeof(scenes) / sizeof(scenes[0]), OTHERS = 5 };
 	struct CMUnitTest tests[SCENES + OTHERS] = {
 	        cmocka_unit_test(a_process_short_of_descriptors),
 	        cmocka_unit_test(a_client_out_of_ports),
 	        cmocka_unit_test(configuration_on_disk),
+	        cmocka_unit_test(nat_that_runs_out_of_ports),
+	        cmocka_unit_test(a_connect_that_found_no_port),
 	};
 	for (size_t i = 0; i < SCENES; i++)
 		tests[OTHERS + i] =

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "scene.h"
+#include "snapshot/ledger.h"
 #include "unit.h"
 
 static struct scene scene;
@@ -31,7 +32,9 @@ static void a_busy_machine_in_health_has_none(void **state)
 	scene_client(&scene, "10.0.0.9", 30000, 2000);
 	scene_listener(&scene, "0.0.0.0", 80)->waiting = 3;
 	scene_fine(&scene);
-	assert_int_equal(scene.findings.n_not_judged, 0);
+	assert_int_equal(scene.findings.n_not_judged, 1);
+	assert_string_equal(scene_not_judged(&scene, "connects-refused"),
+	                    "the ledger is off (lastport ledger on)");
 }
 
 static void a_pool_near_its_end(void **state)
@@ -331,6 +334,93 @@ static void an_odd_range_matters_where_ports_do(void **state)
 	assert_null(scene_find(&scene, "range-bounds-same-parity"));
 }
 
+/* Refused so many times since a minute before, the last time `ago_ms` before the look. */
+static struct lp_ledger_refusal *refuse(const char *remote, uint64_t n, int64_t ago_ms)
+{
+	struct lp_ledger_facts *ledger = calloc(1, sizeof(*ledger));
+	assert_non_null(ledger);
+	ledger->refusals = calloc(1, sizeof(*ledger->refusals));
+	assert_non_null(ledger->refusals);
+	ledger->n_refusals = 1;
+	ledger->refusals[0] = (struct lp_ledger_refusal){
+	        .party = {.netns = scene.netns->inode, .pid = 812, .command = "nginx"},
+	        .remote = unit_address(remote),
+	        .port = 80,
+	        .refused = n,
+	        .first_ms = 940000,
+	        .last_ms = 1000000 - ago_ms};
+	scene.snapshot->taken_at_ms = 1000000;
+	lp_ledger_facts_free(scene.snapshot->ledger);
+	scene.snapshot->ledger = ledger;
+	return &ledger->refusals[0];
+}
+
+static void connects_that_found_no_port(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 28232, 0);
+	struct lp_ledger_refusal *refusal = refuse("10.0.0.2", 57, 2000);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	const struct lp_finding *finding = scene_must(&scene, "connects-refused");
+	assert_string_equal(finding->summary,
+	                    "57 connects to 10.0.0.2:80 found no port, the last 2 s ago.");
+	assert_string_equal(finding->explains[0].rule->id, "local-ports-exhausted");
+	assert_null(scene_not_judged(&scene, "connects-refused"));
+	refusal->last_ms = 1000000 - 61000;
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "connects-refused"));
+	refusal->last_ms = 999000;
+	refusal->party.netns++; /* elsewhere */
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "connects-refused"));
+}
+
+/* The pool is gone, or somebody is refused by a port of his own. */
+static void a_refusal_without_a_pool(void **state)
+{
+	(void)state;
+	refuse("10.0.0.2", 1, 0)->why = LP_REFUSAL_BOUND_PORT;
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	assert_non_null(strstr(scene_must(&scene, "connects-refused")->cause, "bind()"));
+	refuse("fd00::2", 1, 0);
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "connects-refused")); /* no IPv6 here */
+}
+
+static void short_connections_explain_refusals(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 0, 28232);
+	refuse("10.0.0.2", 57, 2000);
+	scene_judge(&scene);
+	assert_int_equal(scene.findings.n, 1);
+	assert_string_equal(scene.findings.items[0].rule->id, "short-connections");
+	scene_must(&scene, "connects-refused");
+}
+
+static void the_ledger_measures_the_search(void **state)
+{
+	(void)state;
+	scene_pool(&scene, "10.0.0.2", 5100, 9115);
+	struct lp_ledger_facts *ledger = calloc(1, sizeof(*ledger));
+	assert_non_null(ledger);
+	ledger->searches = calloc(1, sizeof(*ledger->searches));
+	assert_non_null(ledger->searches);
+	ledger->n_searches = 1;
+	ledger->searches[0] = (struct lp_ledger_search_times){
+	        .netns = scene.netns->inode, .remote = unit_address("10.0.0.2"), .port = 80};
+	ledger->searches[0].recent[4] = 1000; /* less than 16 us */
+	scene.snapshot->ledger = ledger;
+	scene_fine(&scene); /* the program has named its range */
+	ledger->searches[0].recent[4] = 0;
+	ledger->searches[0].recent[12] = 1000; /* less than 4 ms */
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "port-search-slow");
+	assert_non_null(strstr(finding->evidence.items[0], "ledger"));
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
 
 UNIT_MAIN(CASE(a_busy_machine_in_health_has_none), CASE(a_pool_near_its_end),
@@ -342,4 +432,6 @@ UNIT_MAIN(CASE(a_busy_machine_in_health_has_none), CASE(a_pool_near_its_end),
           CASE(a_search_that_takes_a_cpu), CASE(a_search_now_and_then_is_nothing),
           CASE(short_connections_explain_the_search), CASE(connections_that_were_bound_first),
           CASE(connections_known_to_be_bound), CASE(a_range_that_takes_a_service_in),
-          CASE(an_odd_range_matters_where_ports_do))
+          CASE(an_odd_range_matters_where_ports_do), CASE(connects_that_found_no_port),
+          CASE(a_refusal_without_a_pool), CASE(short_connections_explain_refusals),
+          CASE(the_ledger_measures_the_search))
