@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "snapshot/listeners.h"
 
 /* A limit by what it is of: the same in two looks. */
 struct entry {
@@ -58,6 +59,7 @@ static void count_growth(const struct lp_snapshot *before, struct lp_snapshot *n
 		const struct lp_netns *was = netns_before(before, netns);
 		if (!was)
 			continue;
+		netns->overflow = lp_listeners_overflow(was, netns);
 		lp_tcp_counters_growth(&was->tcp_counters, &netns->tcp_counters,
 		                       &netns->tcp_growth);
 		lp_conntrack_growth(&was->conntrack_counters, &netns->conntrack_counters,

@@ -35,10 +35,13 @@ static void scope(const struct lp_limit *limit, struct lp_scope *scope)
 		lp_scope_number(scope, "inode", limit->listener->inode);
 }
 
+static const char *const counters[] = {"ListenOverflows", "ListenDrops", NULL};
+
 const struct lp_limit_kind lp_accept_queue = {
         .name = "accept-queue",
         .label = "accept queue",
         .refuses = "SYN or final ACK dropped (ListenOverflows)",
+        .counters = counters,
         .collect = collect,
         .scope = scope,
         .where = lp_where_listener,

@@ -120,6 +120,8 @@ struct lp_limit_kind {
 	bool of_machine;     /* has no namespace */
 	bool of_pool;        /* subject is a pool, or NULL for a new destination's */
 	enum lp_unit unit;
+	/* the namespace's counters that tell of it, by the kernel's names, up to NULL; or NULL */
+	const char *const *counters;
 	/* Appends every limit of this kind that the snapshot knows enough about. 0 or -ENOMEM. */
 	int (*collect)(const struct lp_snapshot *snapshot, struct lp_limits *limits);
 	/* The scope as JSON has it. */

@@ -85,11 +85,15 @@ static void scope(const struct lp_limit *limit, struct lp_scope *scope)
 	lp_scope_number(scope, "listener_port", limit->listener->port);
 }
 
+static const char *const counters[] = {"TCPReqQFullDoCookies", "TCPReqQFullDrop", "SyncookiesRecv",
+                                       "SyncookiesFailed", NULL};
+
 const struct lp_limit_kind lp_syn_queue = {
         .name = "syn-queue",
         .label = "SYN queue",
         .refuses = "SYN answered with a cookie (TCPReqQFullDoCookies) or dropped "
                    "(TCPReqQFullDrop)",
+        .counters = counters,
         .collect = collect,
         .scope = scope,
         .where = lp_where_listener,

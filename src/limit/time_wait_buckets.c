@@ -49,10 +49,13 @@ static bool flow(const struct lp_snapshot *snapshot, const struct lp_limit *limi
 	return true;
 }
 
+static const char *const counters[] = {"TCPTimeWaitOverflow", NULL};
+
 const struct lp_limit_kind lp_time_wait_buckets = {
         .name = "time-wait-buckets",
         .label = "TIME_WAIT buckets",
         .refuses = "nothing fails, but TIME_WAIT is cut short (TCPTimeWaitOverflow)",
+        .counters = counters,
         .collect = collect,
         .scope = scope,
         .flow = flow,

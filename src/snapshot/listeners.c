@@ -75,3 +75,42 @@ size_t lp_listeners_group(const struct lp_netns *netns, size_t first)
 		n++;
 	return n;
 }
+
+/* sk_acceptq_is_full() in include/net/sock.h */
+static bool is_full(const struct lp_listener *listener)
+{
+	return listener->waiting > listener->backlog;
+}
+
+/* The only one that is full; NULL where there are others or none. */
+static const struct lp_listener *only_full(const struct lp_netns *netns)
+{
+	const struct lp_listener *full = NULL;
+	for (size_t i = 0; i < netns->n_listeners; i++) {
+		if (!is_full(&netns->listeners[i]))
+			continue;
+		if (full)
+			return NULL;
+		full = &netns->listeners[i];
+	}
+	return full;
+}
+
+static bool is_same(const struct lp_listener *a, const struct lp_listener *b)
+{
+	return a && b && a->inode && a->inode == b->inode;
+}
+
+struct lp_overflow lp_listeners_overflow(const struct lp_netns *before, const struct lp_netns *now)
+{
+	struct lp_overflow overflow = {.how = LP_OVERFLOW_OF_NAMESPACE};
+	if (!before->sockets_read || !now->sockets_read)
+		return overflow;
+	const struct lp_listener *full = only_full(now);
+	if (before->n_listeners == 1 && now->n_listeners == 1 &&
+	    is_same(before->listeners, now->listeners))
+		overflow = (struct lp_overflow){LP_OVERFLOW_OF_ONLY, now->listeners->inode};
+	else if (is_same(only_full(before), full))
+		overflow = (struct lp_overflow){LP_OVERFLOW_OF_ONLY_FULL, full->inode};
+	return overflow;
+}

@@ -21,5 +21,8 @@ void lp_listeners_request(struct lp_netns *netns, const struct lp_address *local
 /* What was counted tells too little, as with a sample: no listener's requests are known. */
 void lp_listeners_forget_requests(struct lp_netns *netns);
 
+/* Who filled a queue between two looks at the same namespace, as far as that is certain. */
+struct lp_overflow lp_listeners_overflow(const struct lp_netns *before, const struct lp_netns *now);
+
 /* How many listeners from this one on are of its group: 1 where there is no other. */
 size_t lp_listeners_group(const struct lp_netns *netns, size_t first);

@@ -112,6 +112,17 @@ struct lp_listener {
 	bool reserved; /* the port is in ip_local_reserved_ports */
 };
 
+/* Whose doing it is that the namespace's counters of full queues grew between two looks. */
+enum lp_overflow_of {
+	LP_OVERFLOW_OF_NAMESPACE, /* somebody's in the namespace: it is not certain whose */
+	LP_OVERFLOW_OF_ONLY,      /* the only listening socket's, the same in both looks */
+	LP_OVERFLOW_OF_ONLY_FULL, /* of accept queues: the only one's that was full both times */
+};
+struct lp_overflow {
+	enum lp_overflow_of how;
+	uint64_t inode; /* of the listening socket */
+};
+
 /* What bind(port 0) finds on one local address. */
 struct lp_bind_address {
 	struct lp_address address; /* a wildcard stands for bind() to it */
@@ -154,6 +165,7 @@ struct lp_netns {
 
 	struct lp_tcp_counters tcp_counters; /* since the namespace began */
 	struct lp_tcp_counters tcp_growth;   /* since another look, lp_snapshot.apart_s ago */
+	struct lp_overflow overflow;         /* for that growth, where there was another look */
 
 	uint32_t reserved; /* ports of the range in ip_local_reserved_ports */
 	uint32_t held;     /* ports of the range, not reserved, that an explicit bind holds */

@@ -241,6 +241,7 @@ static json_t *limit_object(const struct lp_report *report, size_t index)
 	    set_forecast(object, &report->forecasts[index]) < 0 ||
 	    (owners && set_owners(object, owners) < 0) ||
 	    (limit->kind->unit == LP_UNIT_PAGES && set_pages(object, report) < 0) ||
+	    (limit->kind->counters && lp_json_counters(object, report->snapshot, limit) < 0) ||
 	    (limit->kind == &lp_snat_ports && lp_json_nat(object, limit->nat) < 0) ||
 	    (limit->kind == &lp_conntrack_entries &&
 	     lp_json_conntrack(object, report->snapshot, limit) < 0) ||

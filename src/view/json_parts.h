@@ -11,6 +11,10 @@
 /* Text of others may be no UTF-8, which JSON has to be. */
 json_t *lp_json_text(const char *text);
 
+/* What the kernel counts for a kind that names counters: into the object of its limit. */
+int lp_json_counters(json_t *object, const struct lp_snapshot *snapshot,
+                     const struct lp_limit *limit);
+
 /* "2026-01-01T00:00:00.000Z", of milliseconds since the epoch */
 json_t *lp_json_time(int64_t ms);
 

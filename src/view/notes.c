@@ -280,8 +280,9 @@ static int put_gaps(const struct lp_style *style, FILE *out)
 int lp_notes_write(const struct lp_style *style, FILE *out)
 {
 	static int (*const notes[])(const struct lp_style *, FILE *) = {
-	        put_rates, put_refusals, lp_conntrack_write, lp_nat_write, put_new_destinations,
-	        put_basis, lp_log_write, put_gaps,
+	        put_rates,          put_refusals, lp_counters_write,
+	        lp_conntrack_write, lp_nat_write, put_new_destinations,
+	        put_basis,          lp_log_write, put_gaps,
 	};
 	int r = lp_put(out, "\n");
 	for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]) && r == 0; i++)

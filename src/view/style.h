@@ -114,6 +114,7 @@ int lp_summary_write(const struct lp_style *style, FILE *out);
 int lp_findings_write(const struct lp_style *style, FILE *out);
 int lp_notes_write(const struct lp_style *style, FILE *out);
 int lp_log_write(const struct lp_style *style, FILE *out);
+int lp_counters_write(const struct lp_style *style, FILE *out);
 
 /* Lines below a row of the table: who has its connections, where that was looked for. */
 int lp_owners_write(const struct lp_style *style, const struct lp_limit *limit, size_t indent,

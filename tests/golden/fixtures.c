@@ -124,12 +124,11 @@ static void add_queue(struct lp_report *report, size_t index, const char *local,
 	add(report, "accept-queue", index, waiting, backlog + 1)->listener = listener;
 }
 
-/* Requests of the last listener. */
+/* Requests of the first listener. */
 static void add_requests(struct lp_report *report, size_t index, uint64_t requests, uint64_t room)
 {
-	struct lp_netns *netns = netns_at(report, index);
 	struct lp_limit *limit = add(report, "syn-queue", index, requests, room);
-	limit->listener = &netns->listeners[netns->n_listeners - 1];
+	limit->listener = netns_at(report, index)->listeners;
 	limit->exact = false;
 	limit->assumed = LP_ASSUME_SYN_QUEUE_EVEN | LP_ASSUME_CLIENTS_UNKNOWN;
 }
@@ -272,6 +271,11 @@ static void six(struct lp_report *report)
 	add_new(report, 0, AF_INET6, 28232);
 	add_new(report, 1, AF_INET6, 28232);
 	add_requests(report, 1, 17, 4096);
+	struct lp_netns *tenant = netns_at(report, 1);
+	report->snapshot->apart_s = 2;
+	tenant->tcp_counters = (struct lp_tcp_counters){.listen_overflow = lp_figure(1200)};
+	tenant->tcp_growth = (struct lp_tcp_counters){.listen_overflow = lp_figure(7)};
+	tenant->overflow = (struct lp_overflow){LP_OVERFLOW_OF_ONLY_FULL, 70000 + 8443};
 	say_in_log(report, LP_LOG_CONNTRACK_FULL, 4026532316, "", 10, 3);
 	say_in_log(report, LP_LOG_CONNTRACK_FULL, 4026539999, "", 1, 4);
 	say_in_log(report, LP_LOG_SYN_COOKIES, 0, "[2001:db8::1]:\033[7m", 1, 59);
@@ -417,7 +421,8 @@ static struct lp_owner *add_owner(struct lp_pool_owners *owners, pid_t pid, cons
 	owners->items = reallocarray(owners->items, owners->n + 1, sizeof(*owners->items));
 	assert(owners->items);
 	struct lp_owner *owner = &owners->items[owners->n++];
-	*owner = (struct lp_owner){.pid = pid, .processes = 1, .cgroup = cgroup ? strdup(cgroup) : NULL};
+	*owner = (struct lp_owner){
+	        .pid = pid, .processes = 1, .cgroup = cgroup ? strdup(cgroup) : NULL};
 	(void)snprintf(owner->command, sizeof(owner->command), "%s", command);
 	owner->states[LP_TIME_WAIT] = time_wait;
 	owner->states[LP_ESTABLISHED] = established;

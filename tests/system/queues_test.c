@@ -184,12 +184,84 @@ static void sockets_that_share_an_address_are_one_queue(void **state)
 	place_done(&place);
 }
 
+/* ---- overflows ------------------------------------------------------------------------------ */
+
+static struct lab_addr in_lo(uint16_t port)
+{
+	return lab_addr("127.0.0.1", port);
+}
+
+/* A connection more than the queue holds: its SYN is dropped, again and again. */
+static void overflow(struct place *place, uint16_t port, unsigned backlog)
+{
+	struct lab_addr to = in_lo(port);
+	struct lab_how how = {.ns = &place->ns};
+	must_count(lab_connect_many(&how, &to, backlog + 1, &place->fds), backlog + 1);
+	how.options = LAB_NONBLOCK;
+	for (int i = 0; i < 20; i++) {
+		int fd = must(lab_connect(&how, &to));
+		must(lab_hold(&place->fds, fd));
+	}
+}
+
+static struct answer ask_twice(const struct place *place)
+{
+	char inode[32];
+	(void)snprintf(inode, sizeof(inode), "%llu", (unsigned long long)place->ns.inode);
+	return ask_raw("status", "--json", "--netns", inode, "--interval", "1.5", NULL);
+}
+
+static const json_t *accept_queue(const struct answer *answer, const struct place *place,
+                                  uint16_t port)
+{
+	return limit_must(answer, "accept-queue", place->ns.inode,
+	                  json_pack("{s:s,s:i}", "listener", "127.0.0.1", "listener_port", port));
+}
+
+static const char *whose(const json_t *limit)
+{
+	return json_string_value(json_object_get(limit, "counters_of"));
+}
+
+/* SYNs are sent again after a second, so that the counters of a full queue grow by themselves. */
+static void overflows_are_whose_they_are_for_certain(void **state)
+{
+	enum { BACKLOG = 3 };
+	(void)state;
+	static const struct form lo = {"127.0.0.1", 0, NULL, NULL};
+	struct place place;
+	place_make(&place);
+	place_listen(&place, &lo, 0, 80, BACKLOG);
+	overflow(&place, 80, BACKLOG);
+	_cleanup_(answer_done) struct answer alone = ask_twice(&place);
+	const json_t *limit = accept_queue(&alone, &place, 80);
+	const json_t *ever = json_object_get(limit, "counters");
+	const json_t *rates = json_object_get(limit, "counters_per_s");
+	json_int_t counted = json_integer_value(json_object_get(ever, "ListenOverflows"));
+	assert_true(counted > 0);
+	assert_true(counted <= lab_counter(&place.ns, "TcpExt", "ListenOverflows"));
+	assert_true(json_number_value(json_object_get(rates, "ListenOverflows")) > 0);
+	assert_string_equal(whose(limit), "listener");
+
+	place_listen(&place, &lo, 0, 81, BACKLOG);
+	_cleanup_(answer_done) struct answer two = ask_twice(&place);
+	assert_string_equal(whose(accept_queue(&two, &place, 80)), "only-full-listener");
+	assert_string_equal(whose(accept_queue(&two, &place, 81)), "namespace");
+
+	overflow(&place, 81, BACKLOG);
+	_cleanup_(answer_done) struct answer both = ask_twice(&place);
+	assert_string_equal(whose(accept_queue(&both, &place, 80)), "namespace");
+	assert_string_equal(whose(accept_queue(&both, &place, 81)), "namespace");
+	place_done(&place);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(exactly_so_many_more),
 	        cmocka_unit_test(where_all_get_cookies_nothing_queues),
 	        cmocka_unit_test(sockets_that_share_an_address_are_one_queue),
+	        cmocka_unit_test(overflows_are_whose_they_are_for_certain),
 	};
 	seed = seed_of_run(argc, argv);
 	note("seed %llu", (unsigned long long)seed);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/sockets.h"
 
+#include "snapshot/listeners.h"
+
 #include <stdio.h>
 
 #include "unit.h"
@@ -215,6 +217,44 @@ static void a_request_counts_at_the_listener_that_gets_it(void **state)
 	done(&netns);
 }
 
+static struct lp_overflow overflow_of(const struct lp_listener *before, size_t n_before,
+                                      const struct lp_listener *now, size_t n_now)
+{
+	const struct lp_netns was = {.sockets_read = true,
+	                             .listeners = (struct lp_listener *)before,
+	                             .n_listeners = n_before};
+	const struct lp_netns is = {
+	        .sockets_read = true, .listeners = (struct lp_listener *)now, .n_listeners = n_now};
+	return lp_listeners_overflow(&was, &is);
+}
+
+/* What the namespace counted is a listener's only where no other one can have caused it. */
+static void an_overflow_is_a_listeners_where_that_is_certain(void **state)
+{
+	(void)state;
+	const struct lp_listener idle[] = {{.inode = 1, .backlog = 5}, {.inode = 2, .backlog = 5}};
+	const struct lp_listener full[] = {{.inode = 1, .backlog = 5, .waiting = 6},
+	                                   {.inode = 2, .backlog = 5, .waiting = 5}};
+	const struct lp_listener both[] = {{.inode = 1, .backlog = 5, .waiting = 6},
+	                                   {.inode = 2, .backlog = 5, .waiting = 6}};
+	const struct lp_listener nameless[] = {{.backlog = 5, .waiting = 6}};
+	struct lp_overflow overflow = overflow_of(idle, 1, idle, 1);
+	assert_int_equal(overflow.how, LP_OVERFLOW_OF_ONLY);
+	assert_int_equal(overflow.inode, 1);
+	overflow = overflow_of(full, 2, full, 2);
+	assert_int_equal(overflow.how, LP_OVERFLOW_OF_ONLY_FULL);
+	assert_int_equal(overflow.inode, 1);
+	assert_int_equal(overflow_of(idle, 2, idle, 2).how, LP_OVERFLOW_OF_NAMESPACE);
+	assert_int_equal(overflow_of(idle, 2, full, 2).how, LP_OVERFLOW_OF_NAMESPACE);
+	assert_int_equal(overflow_of(full, 2, idle, 2).how, LP_OVERFLOW_OF_NAMESPACE);
+	assert_int_equal(overflow_of(both, 2, full, 2).how, LP_OVERFLOW_OF_NAMESPACE);
+	assert_int_equal(overflow_of(both, 2, both, 2).how, LP_OVERFLOW_OF_NAMESPACE);
+	assert_int_equal(overflow_of(idle, 1, idle + 1, 1).how, LP_OVERFLOW_OF_NAMESPACE);
+	assert_int_equal(overflow_of(idle, 2, idle, 1).how, LP_OVERFLOW_OF_NAMESPACE);
+	assert_int_equal(overflow_of(nameless, 1, nameless, 1).how, LP_OVERFLOW_OF_NAMESPACE);
+	assert_int_equal(overflow_of(NULL, 0, NULL, 0).how, LP_OVERFLOW_OF_NAMESPACE);
+}
+
 static void another_try_counts_nothing_twice(void **state)
 {
 	(void)state;
@@ -370,6 +410,7 @@ UNIT_MAIN(cmocka_unit_test(told_ports_are_closed_instead),
           cmocka_unit_test(accepted_connections_are_grouped_by_client),
           cmocka_unit_test(bind_finds_what_is_in_its_way),
           cmocka_unit_test(a_request_counts_at_the_listener_that_gets_it),
+          cmocka_unit_test(an_overflow_is_a_listeners_where_that_is_certain),
           cmocka_unit_test(another_try_counts_nothing_twice),
           cmocka_unit_test(many_local_addresses_are_bounded_and_said),
           cmocka_unit_test(without_a_range_nothing_is_a_pool))
