@@ -100,6 +100,7 @@ static int look_once(const struct lp_kernel *kernel, const struct lp_look_option
 	_cleanup_(lp_owner_notes_done) struct lp_owner_notes notes = {0};
 	struct lp_look_options noting = *options;
 	noting.notes = &notes;
+	report->view.only = only;
 	int r = lp_look(kernel, &noting, &report->view.snapshot, err);
 	if (r < 0)
 		return r;

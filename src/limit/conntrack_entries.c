@@ -47,10 +47,19 @@ static void scope(const struct lp_limit *limit, struct lp_scope *scope)
 	(void)scope;
 }
 
+const char *lp_conntrack_absent(const struct lp_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n_netns; i++)
+		if (snapshot->netns[i].conntrack_entries.known)
+			return "Nothing is tracked: no rule asks for it, or nothing came by.";
+	return "There is no connection tracking in this kernel: nf_conntrack is not loaded.";
+}
+
 const struct lp_limit_kind lp_conntrack_entries = {
         .name = "conntrack-entries",
         .label = "conntrack entries",
         .refuses = "packets of new connections are dropped (table full)",
         .collect = collect,
         .scope = scope,
+        .absent = lp_conntrack_absent,
 };

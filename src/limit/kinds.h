@@ -17,6 +17,9 @@ extern const struct lp_limit_kind lp_orphans;
 extern const struct lp_limit_kind lp_conntrack_entries;
 extern const struct lp_limit_kind lp_snat_ports;
 
+/* Why no connections are tracked, one sentence. */
+const char *lp_conntrack_absent(const struct lp_snapshot *snapshot);
+
 /* An odd range of more than one port: __inet_hash_connect() may leave one out. */
 bool lp_range_is_odd(const struct lp_netns *netns);
 

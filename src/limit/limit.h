@@ -131,6 +131,8 @@ struct lp_limit_kind {
 	/* TIME_WAIT in it. False where there is none to tell from. NULL: never. */
 	bool (*flow)(const struct lp_snapshot *snapshot, const struct lp_limit *limit,
 	             struct lp_flow *flow);
+	/* Why there is none of this kind in a snapshot, one sentence. NULL: nothing to say. */
+	const char *(*absent)(const struct lp_snapshot *snapshot);
 };
 
 /* NULL-terminated, in the order in which they are listed. */

@@ -64,6 +64,14 @@ static void where(const struct lp_limit *limit, const char *arrow, char *buf, si
 	               lp_address_port_text(&key->remote, key->remote_port, remote));
 }
 
+static const char *absent(const struct lp_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n_netns; i++)
+		if (snapshot->netns[i].conntrack)
+			return "No TCP connection has its source translated.";
+	return lp_conntrack_absent(snapshot);
+}
+
 const struct lp_limit_kind lp_snat_ports = {
         .name = "snat-ports",
         .label = "SNAT ports",
@@ -71,4 +79,5 @@ const struct lp_limit_kind lp_snat_ports = {
         .collect = collect,
         .scope = scope,
         .where = where,
+        .absent = absent,
 };

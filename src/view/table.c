@@ -365,6 +365,9 @@ static int put_rest(const struct lp_style *style, FILE *out)
 
 static int put_nothing(const struct lp_style *style, FILE *out)
 {
+	const struct lp_report *report = style->report;
+	if (!report->limits.n && report->only && report->only->absent)
+		return lp_put(out, "%s\n", report->only->absent(report->snapshot));
 	return lp_put(out, style->report->limits.n ? "Nothing with a limit is in use.\n"
 	                                           : "No limit could be read.\n");
 }

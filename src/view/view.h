@@ -14,9 +14,10 @@
 
 struct lp_report {
 	struct lp_snapshot *snapshot;
-	struct lp_limits limits;       /* nearest to exhaustion first */
-	struct lp_forecast *forecasts; /* one a limit */
-	struct lp_findings findings;   /* worst first */
+	struct lp_limits limits;          /* nearest to exhaustion first */
+	struct lp_forecast *forecasts;    /* one a limit */
+	struct lp_findings findings;      /* worst first */
+	const struct lp_limit_kind *only; /* the kind that was asked for; NULL: all */
 };
 
 struct lp_text_options {

@@ -45,6 +45,20 @@ static struct lp_limit of_pool(struct lp_netns *netns, const struct lp_limit_kin
 	return found;
 }
 
+static void what_is_not_tracked_is_said(void **state)
+{
+	(void)state;
+	struct lp_netns netns = {0};
+	struct lp_snapshot snapshot = {.netns = &netns, .n_netns = 1};
+	assert_non_null(strstr(lp_conntrack_entries.absent(&snapshot), "not loaded"));
+	assert_non_null(strstr(lp_snat_ports.absent(&snapshot), "not loaded"));
+	netns.conntrack_entries = lp_figure(0);
+	assert_non_null(strstr(lp_snat_ports.absent(&snapshot), "Nothing is tracked"));
+	struct lp_limits limits = collect(&netns, &lp_conntrack_entries);
+	assert_int_equal(limits.n, 0);
+	lp_limits_done(&limits);
+}
+
 static void held_and_reserved_ports_are_no_capacity(void **state)
 {
 	(void)state;
@@ -293,7 +307,8 @@ static void the_nearest_comes_first(void **state)
 	lp_limits_done(&limits);
 }
 
-UNIT_MAIN(cmocka_unit_test(held_and_reserved_ports_are_no_capacity),
+UNIT_MAIN(cmocka_unit_test(what_is_not_tracked_is_said),
+          cmocka_unit_test(held_and_reserved_ports_are_no_capacity),
           cmocka_unit_test(reuse_needs_leave_timestamps_and_age),
           cmocka_unit_test(a_new_destination_has_a_pool_for_each_family),
           cmocka_unit_test(what_was_not_read_is_absent),
