@@ -18,11 +18,12 @@ INSIDE = "LASTPORT_TEST_INSIDE"
 TELL = os.environ.get("LEDGER_TELL", str(SOURCE / "build/tests/system/ledger_tell"))
 
 
-def run_inside(tests):
-    """Runs the program again in namespaces of its own, and there main(tests)."""
+def run_inside(tests, prepare=lambda: None):
+    """Runs the program again in namespaces of its own, and there prepare() and main(tests)."""
     from command import main  # pylint: disable=import-outside-toplevel
     if INSIDE in os.environ:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        prepare()
         return main(tests)
     os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private",
                           "env", f"{INSIDE}=1", sys.executable, *sys.argv])
