@@ -4,6 +4,7 @@ nobody else sees. The hook sees the whole machine, so that everything is told ap
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from command import SOURCE, TIMEOUT_S, Run
 
 TABLES = ["control", "sockets", "owners", "searches", "refusals"]
+NEW_NETNS = 0x40000000  # CLONE_NEWNET
 INSIDE = "LASTPORT_TEST_INSIDE"
 TELL = os.environ.get("LEDGER_TELL", str(SOURCE / "build/tests/system/ledger_tell"))
 
@@ -28,6 +30,13 @@ def run_inside(tests, prepare=lambda: None):
     os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private",
                           "env", f"{INSIDE}=1", sys.executable, *sys.argv])
     return 1
+
+
+def new_netns():
+    """Leaves this namespace, with the TIME_WAITs in it, for another one."""
+    if ctypes.CDLL(None).unshare(NEW_NETNS):
+        raise OSError("unshare() failed")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def own_netns():

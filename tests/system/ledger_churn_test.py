@@ -10,7 +10,7 @@ import subprocess
 from collections import Counter
 
 from command import SOURCE, TIMEOUT_S
-from ledger import Ledger, run_inside, total
+from ledger import Ledger, new_netns, run_inside, total
 
 SECONDS = float(os.environ.get("LASTPORT_CHURN_S", "3"))
 STEPS = max(3, min(60, int(SECONDS / 10)))
@@ -112,6 +112,7 @@ def everything_is_counted_and_memory_is_flat(problems):
 
 
 def a_small_ledger_says_what_it_forgot(problems):
+    new_netns()
     with Ledger("--memory", "1") as ledger, Provoker() as provoker:
         counted = provoker.run(1)
         shown = ledger.show()
