@@ -168,7 +168,7 @@ static int keep(const struct lp_ledger_wish *wish)
 	if (!wish->memory_mib)
 		return 1;
 	const struct lp_ledger_sizes sizes = lp_ledger_sizes(wish->memory_mib);
-	return lp_ledger_sockets(ledger) == (uint64_t)sizes.sockets * LP_LEDGER_WAYS;
+	return lp_ledger_sockets(ledger) == sizes.sockets;
 }
 
 /* In place of what is there, which is given up only when the new one stands ready. */

@@ -12,7 +12,7 @@
 #include "kernel/bpf_call.h"
 #include "kernel/scan.h"
 
-/* The largest power of two of rows that fits. */
+/* The largest power of two of sets that fits. */
 static uint32_t sets_of(uint64_t bytes, size_t size, uint32_t most)
 {
 	uint32_t sets = 1;
@@ -26,7 +26,7 @@ struct lp_ledger_sizes lp_ledger_sizes(uint32_t memory_mib)
 	const uint32_t named = (LP_LEDGER_OWNER_MASK + 1) / LP_LEDGER_WAYS;
 	uint64_t bytes = (uint64_t)memory_mib << 20;
 	return (struct lp_ledger_sizes){
-	        .sockets = sets_of(bytes / 2, sizeof(struct lp_ledger_socket_set), 1U << 24),
+	        .sockets = sets_of(bytes / 2, sizeof(struct lp_ledger_socket), 1U << 26),
 	        .owners = sets_of(bytes / 4, sizeof(struct lp_ledger_owner_set), named),
 	        .searches = sets_of(bytes / 8, sizeof(struct lp_ledger_search_set), 1U << 14),
 	        .refusals = sets_of(bytes / 16, sizeof(struct lp_ledger_refused_set), 1U << 14),
@@ -93,7 +93,6 @@ static int write_control(const struct ledger *programs)
 	        .version = LP_LEDGER_VERSION,
 	        .size = sizeof(control),
 	        .since_ms = (uint64_t)lp_clock_wall_ms(),
-	        .since_ns = (uint64_t)lp_clock_ns(),
 	};
 	uint32_t key = 0;
 	union bpf_attr attr;

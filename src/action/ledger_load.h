@@ -28,7 +28,7 @@ static inline void lp_ledger_unloadp(struct lp_ledger_loaded **loaded)
 	lp_ledger_unload(*loaded);
 }
 
-/* Sets of each table for so much memory: what lp_ledger_load() makes. */
+/* Rows of sockets and sets of the others for so much memory: what lp_ledger_load() makes. */
 struct lp_ledger_sizes {
 	uint32_t sockets, owners, searches, refusals;
 };

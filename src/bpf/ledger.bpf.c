@@ -32,36 +32,53 @@ enum {
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
+static __always_inline __u64 known_cookie(const struct sock *sk)
+{
+	return (__u64)sk->__sk_common.skc_cookie.counter;
+}
+
+/* The row of a socket, or a new one, which then is to be published. */
+static __always_inline struct lp_ledger_socket *row_of(struct sock *sk, __u64 now, __u64 *ret,
+                                                       bool *fresh)
+{
+	struct lp_ledger_socket *s = NULL;
+	*ret = known_cookie(sk);
+	if (*ret)
+		s = find_socket(*ret);
+	else
+		*ret = bpf_get_socket_cookie(sk);
+	*fresh = !s;
+	return s ? s : claim_socket(*ret, now);
+}
+
 static __always_inline void connect_begins(struct sock *sk)
 {
-	__u64 now = bpf_ktime_get_ns(), cookie = cookie_of(sk);
+	__u64 now = now_coarse(), cookie;
 	struct lp_ledger_process me;
 	__u32 opener;
+	bool fresh; /* else it was connected before: its TIME_WAIT may be there */
 	struct lp_ledger_owner *owner = current_owner(sk, now, &me, &opener);
 	if (owner)
 		count(owner->opened);
-	struct lp_ledger_socket *s = find_socket(cookie);
-	bool again = s != NULL; /* the socket was connected before: its TIME_WAIT may be there */
-	if (!s)
-		s = claim_socket(cookie, now);
+	struct lp_ledger_socket *s = row_of(sk, now, &cookie, &fresh);
 	if (!s)
 		return;
-	if (!again) {
+	if (fresh) {
 		s->closer = LP_LEDGER_NOBODY;
 		s->flags = 0;
 	}
-	s->since = now;
 	s->opener = opener;
 	s->txhash = sk->sk_txhash;
 	s->port = sk->__sk_common.skc_num;
 	s->flags |= LP_LEDGER_SEARCHING;
-	if (!again)
+	s->since = bpf_ktime_get_ns();
+	if (fresh)
 		publish(s, cookie);
 }
 
 static __always_inline void connect_ends(struct sock *sk)
 {
-	struct lp_ledger_socket *s = find_socket((__u64)sk->__sk_common.skc_cookie.counter);
+	struct lp_ledger_socket *s = find_socket(known_cookie(sk));
 	if (!s || !(s->flags & LP_LEDGER_SEARCHING))
 		return;
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
@@ -85,36 +102,41 @@ static __always_inline bool is_task_at_it(const struct sock *sk)
 	return sk->sk_lock.owned != 0;
 }
 
-static __always_inline void closes_first(struct sock *sk)
+/* The task that closes the socket, with `flags`; LP_LEDGER_NOBODY where none is at it. */
+static __always_inline __u32 closer_of(const struct sock *sk, __u64 now, __u8 *flags)
 {
-	__u64 now = bpf_ktime_get_ns(), cookie = cookie_of(sk);
 	struct lp_ledger_process me;
 	__u32 closer = LP_LEDGER_NOBODY;
 	struct lp_ledger_owner *owner = NULL;
 	if (is_task_at_it(sk))
 		owner = current_owner(sk, now, &me, &closer);
-	if (owner) {
-		count(owner->closed_first);
-	} else {
+	if (!owner) {
 		struct lp_ledger_control *c = controls();
 		if (c)
 			count(c->unowned);
+		return LP_LEDGER_NOBODY;
 	}
+	count(owner->closed_first);
+	if (bpf_get_current_task_btf()->flags & PF_EXITING)
+		*flags |= LP_LEDGER_EXITED;
+	return closer;
+}
+
+static __always_inline void closes_first(struct sock *sk)
+{
+	__u64 now = now_coarse(), cookie;
 	__u8 flags = LP_LEDGER_CLOSED_FIRST;
-	if (owner && bpf_get_current_task_btf()->flags & PF_EXITING)
-		flags |= LP_LEDGER_EXITED;
-	struct lp_ledger_socket *s = find_socket(cookie);
-	bool known = s != NULL;
-	if (!s)
-		s = claim_socket(cookie, now);
+	__u32 closer = closer_of(sk, now, &flags);
+	bool fresh;
+	struct lp_ledger_socket *s = row_of(sk, now, &cookie, &fresh);
 	if (!s)
 		return;
-	if (!known)
+	if (fresh)
 		s->opener = LP_LEDGER_NOBODY;
 	s->since = now;
 	s->closer = closer;
 	s->flags = flags;
-	if (!known)
+	if (fresh)
 		publish(s, cookie);
 }
 
@@ -123,13 +145,13 @@ static __always_inline void becomes_time_wait(struct sock *sk, struct lp_ledger_
 	__u8 flags = LP_LEDGER_TIME_WAIT;
 	if (old == FIN_WAIT2 && !(sk->__sk_common.skc_flags & SOCK_DONE))
 		flags |= LP_LEDGER_FIN_WAIT2;
-	s->since = bpf_ktime_get_ns();
+	s->since = now_coarse();
 	s->flags |= flags;
 }
 
 static __always_inline void ends(struct sock *sk, int old)
 {
-	struct lp_ledger_socket *s = find_socket((__u64)sk->__sk_common.skc_cookie.counter);
+	struct lp_ledger_socket *s = find_socket(known_cookie(sk));
 	if (!s)
 		return;
 	if ((old == FIN_WAIT2 || old == CLOSING) && !sk->sk_err) {
@@ -145,25 +167,31 @@ static __always_inline void ends(struct sock *sk, int old)
 	s->cookie = 0;
 }
 
+static __always_inline void closes_too(struct sock *sk)
+{
+	struct lp_ledger_socket *s = find_socket(known_cookie(sk));
+	if (s)
+		s->flags |= LP_LEDGER_CLOSED_BOTH;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int lp_ledger_state(__u64 *arguments)
 {
 	struct sock *sk = (struct sock *)arguments[0];
 	int old = (int)arguments[1], new = (int)arguments[2];
+	if (new == ESTABLISHED && old != SYN_SENT)
+		return 0;
 	if (sk->sk_protocol != TCP)
 		return 0;
-	if (new == CLOSE) {
+	if (new == CLOSE)
 		ends(sk, old);
-	} else if (new == SYN_SENT) {
+	else if (new == SYN_SENT)
 		connect_begins(sk);
-	} else if (new == FIN_WAIT1) {
+	else if (new == FIN_WAIT1)
 		closes_first(sk);
-	} else if (new == ESTABLISHED && old == SYN_SENT) {
+	else if (new == ESTABLISHED)
 		connect_ends(sk);
-	} else if (new == CLOSING) {
-		struct lp_ledger_socket *s = find_socket((__u64)sk->__sk_common.skc_cookie.counter);
-		if (s)
-			s->flags |= LP_LEDGER_CLOSED_BOTH;
-	}
+	else if (new == CLOSING)
+		closes_too(sk);
 	return 0;
 }

@@ -3,8 +3,8 @@
 
 /*
  * What ledger.bpf.c writes and src/kernel/ledger.c reads: plain arrays that are mapped, so that
- * neither side pays a call for an entry. Each is a table of sets of LP_LEDGER_WAYS rows; a key has
- * its set, and the row that matters least gives way, which is counted.
+ * neither side pays a call for an entry. A key has a few rows that it may be in; where all are
+ * another's, the one that matters least gives way, which is counted.
  *
  * A change here that an older program or reader would misread raises LP_LEDGER_VERSION.
  */
@@ -37,8 +37,8 @@ enum {
 };
 
 /*
- * A socket by its cookie, which a TIME_WAIT keeps. Set: cookie modulo sets. Cookies count up, so
- * that the last ones made, and not a random choice, are there.
+ * A socket by its cookie, which a TIME_WAIT keeps. Cookies count up, so the first row that one may
+ * be in is next to that of the one before: what is written lately lies close together.
  */
 struct lp_ledger_socket {
 	__u64 cookie; /* 0: free */
@@ -52,32 +52,35 @@ struct lp_ledger_socket {
 };
 _Static_assert(sizeof(struct lp_ledger_socket) == 32, "the same for both sides");
 
-struct lp_ledger_socket_set {
-	struct lp_ledger_socket ways[LP_LEDGER_WAYS];
-};
+/* The row that is tried as the i-th of LP_LEDGER_WAYS; mask: rows less one. */
+static inline __u32 lp_ledger_row(__u64 cookie, __u32 i, __u32 mask)
+{
+	__u32 low = (__u32)cookie;
+	return i ? ((low * 0x9e3779b1U >> 7) + i * 0x3c6ef372U) & mask : low & mask;
+}
 
-/* Since Linux 5.5: what /proc/PID/stat tells in ticks as starttime. */
+/* A process in a namespace and a cgroup. */
 struct lp_ledger_process {
-	__u64 start;  /* ns since boot of the process */
+	__u64 start;  /* ns since boot when it began: /proc/PID/stat's starttime, in ticks there */
 	__u64 cgroup; /* id: the inode in the cgroup 2 file system */
 	__u32 pid;    /* as the initial PID namespace numbers it */
 	__u32 netns;  /* inode of the namespace that its sockets are in */
-	char command[16];
 };
-_Static_assert(sizeof(struct lp_ledger_process) == 40, "the same for both sides");
+_Static_assert(sizeof(struct lp_ledger_process) == 24, "the same for both sides");
 
-/* A process in a namespace and a cgroup. */
 struct lp_ledger_owner {
 	__u64 seen; /* ns of CLOCK_MONOTONIC: last; 0: free; or LP_LEDGER_BUSY */
 	struct lp_ledger_process process;
-	__u32 turn; /* how often the row was given away */
-	__u32 zero;
+	__u32 turn;         /* how often the row was given away */
+	__u32 exec;         /* how often the process had called exec() when its name was read … */
+	__u64 named;        /* … and when that was */
 	__u64 opened;       /* connect() that began */
 	__u64 closed_first; /* sockets whose FIN went first, by this process */
-	__u64 refused;      /* connect() without a port */
-	__u64 spare[2];
+	char command[16];
+	__u64 refused; /* connect() without a port */
+	__u64 spare[5];
 };
-_Static_assert(sizeof(struct lp_ledger_owner) == 96, "the same for both sides");
+_Static_assert(sizeof(struct lp_ledger_owner) == 128, "two lines of the cache");
 
 struct lp_ledger_owner_set {
 	struct lp_ledger_owner ways[LP_LEDGER_WAYS];
@@ -95,18 +98,20 @@ _Static_assert(sizeof(struct lp_ledger_destination) == 24, "the same for both si
 /* How long connect() looked for a port: [i] below 2^(i+10) ns, and the last what took longer. */
 #define LP_LEDGER_TIMES 24
 
+/* The last two stretches of 2^36 ns (69 s) are kept apart. */
+#define LP_LEDGER_STRETCH_BITS 36
+
 struct lp_ledger_search {
 	__u64 seen; /* as an owner's */
 	struct lp_ledger_destination to;
-	__u64 total_ns;
 	__u64 unmeasured; /* answered only when the SYN was sent again, or by TCP Fast Open */
-	__u32 times[LP_LEDGER_TIMES];
-	/* those of the minutes `minute` (of CLOCK_MONOTONIC), by its last bit */
-	__u32 minute[2];
+	/* those of the stretches `stretch` (CLOCK_MONOTONIC >> 36), by its last bit */
+	__u32 stretch[2];
 	__u32 recent[2][LP_LEDGER_TIMES];
-	__u64 spare;
+	__u32 times[LP_LEDGER_TIMES]; /* of all stretches before */
+	__u64 spare[6];
 };
-_Static_assert(sizeof(struct lp_ledger_search) == 352, "the same for both sides");
+_Static_assert(sizeof(struct lp_ledger_search) == 384, "the same for both sides");
 
 struct lp_ledger_search_set {
 	struct lp_ledger_search ways[LP_LEDGER_WAYS];
@@ -117,6 +122,7 @@ struct lp_ledger_refused {
 	__u64 seen; /* as an owner's */
 	struct lp_ledger_destination to;
 	struct lp_ledger_process process;
+	char command[16];
 	__u64 first;      /* ns of CLOCK_MONOTONIC */
 	__u64 no_port;    /* the range is exhausted */
 	__u64 bound_port; /* the port that bind() had given it already has this destination */
@@ -129,16 +135,14 @@ struct lp_ledger_refused_set {
 	struct lp_ledger_refused ways[LP_LEDGER_WAYS];
 };
 
-/* The one entry of `control`. The sizes are written before the programs run. */
+/* The one entry of `control`. */
 struct lp_ledger_control {
 	__u32 version;
 	__u32 size;     /* of this struct */
 	__u64 since_ms; /* since the epoch: when it was turned on */
-	__u64 since_ns; /* the same by CLOCK_MONOTONIC */
-	__u32 sockets;  /* sets of each table: powers of two */
-	__u32 owners;
-	__u32 searches;
-	__u32 refusals;
+	/* the time as it was read last in jiffy `jiffies`: good enough for all but the search */
+	__u64 jiffies, now;
+	__u64 unused[4]; /* what follows is written, now and then: another line of the cache */
 	/* rows that gave way */
 	__u64 lost_open;      /* sockets that may still be open: their opener */
 	__u64 lost_time_wait; /* younger than a TIME_WAIT lives, so that it may still be there */
@@ -149,6 +153,6 @@ struct lp_ledger_control {
 	/* what rows of owners that gave way had counted */
 	__u64 gone_opened, gone_closed_first, gone_refused;
 	__u64 unowned; /* closed first when no process was at it, or one that had no row left */
-	__u64 spare[8];
+	__u64 spare[6];
 };
-_Static_assert(sizeof(struct lp_ledger_control) == 184, "the same for both sides");
+_Static_assert(sizeof(struct lp_ledger_control) == 192, "the same for both sides");

@@ -34,17 +34,18 @@ static __always_inline void fill_destination(struct lp_ledger_destination *to,
 	to->family = INET6;
 }
 
+#define as_u64(bytes, i) (((const __u64 *)(bytes))[i])
+
 static __always_inline bool same_destination(const struct lp_ledger_destination *a,
                                              const struct lp_ledger_destination *b)
 {
-	return AS_U64(a, 0) == AS_U64(b, 0) && AS_U64(a, 1) == AS_U64(b, 1) &&
-	       AS_U64(a, 2) == AS_U64(b, 2);
+	return as_u64(a, 0) == as_u64(b, 0) && as_u64(a, 1) == as_u64(b, 1) &&
+	       as_u64(a, 2) == as_u64(b, 2);
 }
 
-static __always_inline __u32 hash_destination(const struct lp_ledger_destination *to)
+static __always_inline __u64 hash_destination(const struct lp_ledger_destination *to)
 {
-	const __u32 *words = (const __u32 *)to;
-	return mix(words[0], mix(words[1], mix(words[2], mix(words[3], mix(words[4], words[5])))));
+	return mix(as_u64(to, 0), mix(as_u64(to, 1), as_u64(to, 2)));
 }
 
 /* ---- how long the search took -------------------------------------------------------------- */
@@ -70,7 +71,7 @@ static __always_inline __u64 connects_of(const struct lp_ledger_search *row)
 	__u64 n = row->unmeasured;
 #pragma clang loop unroll(full)
 	for (int i = 0; i < LP_LEDGER_TIMES; i++)
-		n += row->times[i];
+		n += row->times[i] + row->recent[0][i] + row->recent[1][i];
 	return n;
 }
 
@@ -99,7 +100,7 @@ __noinline __u32 lp_ledger_search_row(const struct lp_ledger_destination *to, __
 {
 	if (!to)
 		return LP_LEDGER_NOBODY;
-	__u32 key = (hash_destination(to) >> 12) & searches_mask;
+	__u32 key = (__u32)(mix(0, hash_destination(to)) >> 32) & searches_mask;
 	struct lp_ledger_search_set *set = bpf_map_lookup_elem(&searches, &key);
 	if (!set)
 		return LP_LEDGER_NOBODY;
@@ -124,14 +125,25 @@ static __always_inline struct lp_ledger_search *find_search(const struct lp_ledg
 	return set ? &set->ways[row % LP_LEDGER_WAYS] : NULL;
 }
 
-static __always_inline void note_recent(struct lp_ledger_search *row, __u32 bucket, __u64 now)
+/* A stretch that is over goes to those before, whoever goes on counting in it meanwhile. */
+static __noinline void fold_stretch(struct lp_ledger_search *row, __u32 slot)
 {
-	__u32 minute = (__u32)(now / MINUTE_NS), slot = minute & 1;
-	if (row->minute[slot] != minute) {
-		row->minute[slot] = minute;
-		__builtin_memset(row->recent[slot], 0, sizeof(row->recent[slot]));
+#pragma clang loop unroll(full)
+	for (int i = 0; i < LP_LEDGER_TIMES; i++) {
+		__u32 n = __sync_lock_test_and_set(&row->recent[slot & 1][i], 0);
+		if (n)
+			__sync_fetch_and_add(&row->times[i], n);
 	}
-	count(row->recent[slot][bucket]);
+}
+
+static __always_inline void count_time(struct lp_ledger_search *row, __u64 ns, __u64 now)
+{
+	__u32 stretch = (__u32)(now >> LP_LEDGER_STRETCH_BITS), slot = stretch & 1;
+	__u32 was = row->stretch[slot], bucket = bucket_of(ns);
+	if (was != stretch && __sync_val_compare_and_swap(&row->stretch[slot], was, stretch) == was)
+		fold_stretch(row, slot);
+	if (bucket < LP_LEDGER_TIMES)
+		count(row->recent[slot][bucket]);
 }
 
 /* `measured` false: only that there was one. */
@@ -146,16 +158,10 @@ static __always_inline void note_search(const struct lp_ledger_destination *to, 
 		return;
 	}
 	row->seen = now;
-	if (!measured) {
+	if (measured)
+		count_time(row, ns, now);
+	else
 		count(row->unmeasured);
-		return;
-	}
-	__u32 bucket = bucket_of(ns);
-	if (bucket >= LP_LEDGER_TIMES)
-		return;
-	__sync_fetch_and_add(&row->total_ns, ns);
-	count(row->times[bucket]);
-	note_recent(row, bucket, now);
 }
 
 /* ---- refused connects ---------------------------------------------------------------------- */
@@ -189,7 +195,7 @@ __noinline __u32 lp_ledger_refused_row(const struct lp_ledger_destination *to,
 {
 	if (!to || !me)
 		return LP_LEDGER_NOBODY;
-	__u32 key = (mix(hash_destination(to), me->pid) >> 12) & refusals_mask;
+	__u32 key = (__u32)(mix(me->pid, hash_destination(to)) >> 32) & refusals_mask;
 	struct lp_ledger_refused_set *set = bpf_map_lookup_elem(&refusals, &key);
 	if (!set)
 		return LP_LEDGER_NOBODY;
@@ -224,12 +230,13 @@ static __always_inline void note_refused(struct sock *sk, const struct lp_ledger
 	if (owner)
 		count(owner->refused);
 	struct lp_ledger_refused *row = find_refused(&to, &me, now);
-	if (!row) {
+	if (!row || !owner) {
 		struct lp_ledger_control *c = controls();
 		if (c)
 			count(c->lost_refused);
 		return;
 	}
+	__builtin_memcpy(row->command, owner->command, sizeof(row->command));
 	row->seen = now;
 	__sync_fetch_and_add(&row->total_ns, took);
 	if (s->port)

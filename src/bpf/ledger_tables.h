@@ -11,21 +11,22 @@
 #define TRIES 4
 
 #define TIME_WAIT_NS 61000000000ULL
-#define MINUTE_NS    60000000000ULL
+#define SECOND_NS    1000000000ULL
 
-/* Sets of each table less one: the sizes are chosen when the programs are loaded. */
+/* Rows of `sockets` and sets of the other tables, less one: the sizes are chosen when the programs
+ * are loaded. */
 const volatile __u32 sockets_mask = 1, owners_mask = 1, searches_mask = 1, refusals_mask = 1;
 
-#define TABLE(name, type_of_set)                   \
-	struct {                                   \
-		__uint(type, BPF_MAP_TYPE_ARRAY);  \
-		__uint(map_flags, BPF_F_MMAPABLE); \
-		__uint(max_entries, 2);            \
-		__type(key, __u32);                \
-		__type(value, struct type_of_set); \
+#define TABLE(name, type_of_value)                   \
+	struct {                                     \
+		__uint(type, BPF_MAP_TYPE_ARRAY);    \
+		__uint(map_flags, BPF_F_MMAPABLE);   \
+		__uint(max_entries, 2);              \
+		__type(key, __u32);                  \
+		__type(value, struct type_of_value); \
 	} name SEC(".maps")
 
-TABLE(sockets, lp_ledger_socket_set);
+TABLE(sockets, lp_ledger_socket);
 TABLE(owners, lp_ledger_owner_set);
 TABLE(searches, lp_ledger_search_set);
 TABLE(refusals, lp_ledger_refused_set);
@@ -49,11 +50,27 @@ static __always_inline struct lp_ledger_control *controls(void)
 	return bpf_map_lookup_elem(&control, &key);
 }
 
-/* Each bit of both weighs on all: addresses differ in their last bytes, which are the high ones. */
-static __always_inline __u32 mix(__u32 a, __u32 b)
+/* What is high in it depends on all bits of both: bytes that tell addresses apart come last. */
+static __always_inline __u64 mix(__u64 a, __u64 b)
 {
-	__u64 product = (a ^ b) * 0x9e3779b97f4a7c15ULL; /* 2^64 by the golden ratio */
-	return (__u32)(product >> 32 ^ product);
+	return (a ^ b ^ b >> 32) * 0x9e3779b97f4a7c15ULL; /* 2^64 by the golden ratio */
+}
+
+/*
+ * The time as of this jiffy: reading the clock takes 24 ns, which is much here. Another processor
+ * may see half of a change and be one jiffy behind.
+ */
+static __always_inline __u64 now_coarse(void)
+{
+	struct lp_ledger_control *c = controls();
+	__u64 jiffies = bpf_jiffies64();
+	if (!c)
+		return 0;
+	if (c->jiffies != jiffies) {
+		c->now = bpf_ktime_get_ns();
+		c->jiffies = jiffies;
+	}
+	return c->now;
 }
 
 /* ---- owners -------------------------------------------------------------------------------- */
@@ -61,12 +78,10 @@ static __always_inline __u32 mix(__u32 a, __u32 b)
 static __always_inline void fill_process(struct lp_ledger_process *me, const struct sock *sk,
                                          const struct task_struct *task)
 {
-	const struct task_struct *leader = task->group_leader;
-	me->start = leader->start_boottime;
+	me->start = task->group_leader->start_boottime;
 	me->cgroup = bpf_get_current_cgroup_id();
 	me->pid = (__u32)task->tgid;
 	me->netns = sk->__sk_common.skc_net.net->ns.inum;
-	bpf_probe_read_kernel(me->command, sizeof(me->command), leader->comm);
 }
 
 static __always_inline bool same_process(const struct lp_ledger_process *a,
@@ -76,16 +91,16 @@ static __always_inline bool same_process(const struct lp_ledger_process *a,
 	       a->cgroup == b->cgroup;
 }
 
-#define AS_U64(text, i) (((__u64 *)(text))[i])
-
-/* A program may change its name, above all by exec(). */
-static __always_inline void rename_process(struct lp_ledger_process *row,
-                                           const struct lp_ledger_process *me)
+/* A program has another name after exec(), and may change it. */
+static __always_inline void name_process(struct lp_ledger_owner *owner,
+                                         const struct task_struct *task, __u64 now)
 {
-	if (AS_U64(row->command, 0) != AS_U64(me->command, 0))
-		AS_U64(row->command, 0) = AS_U64(me->command, 0);
-	if (AS_U64(row->command, 1) != AS_U64(me->command, 1))
-		AS_U64(row->command, 1) = AS_U64(me->command, 1);
+	const struct task_struct *leader = task->group_leader;
+	if (owner->exec == leader->self_exec_id && owner->named + SECOND_NS > now)
+		return;
+	owner->exec = leader->self_exec_id;
+	owner->named = now;
+	bpf_probe_read_kernel(owner->command, sizeof(owner->command), leader->comm);
 }
 
 /* The row seen longest ago, or a free one. */
@@ -93,12 +108,12 @@ static __always_inline void rename_process(struct lp_ledger_process *row,
 	if (set->ways[i].seen < set->ways[way].seen) \
 		way = i;
 
-static __always_inline void forget_owner(const struct lp_ledger_owner *owner, __u64 now)
+static __always_inline void forget_owner(const struct lp_ledger_owner *owner, __u64 seen, __u64 now)
 {
 	struct lp_ledger_control *c = controls();
-	if (!c)
+	if (!c || !seen)
 		return;
-	if (owner->seen + TIME_WAIT_NS > now)
+	if (seen + TIME_WAIT_NS > now)
 		count(c->lost_owners);
 	__sync_fetch_and_add(&c->gone_opened, owner->opened);
 	__sync_fetch_and_add(&c->gone_closed_first, owner->closed_first);
@@ -112,15 +127,10 @@ static __always_inline bool give_owner(struct lp_ledger_owner *owner,
 	if (seen == LP_LEDGER_BUSY ||
 	    __sync_val_compare_and_swap(&owner->seen, seen, LP_LEDGER_BUSY) != seen)
 		return false;
-	if (seen) {
-		struct lp_ledger_owner old = {.seen = seen,
-		                              .opened = owner->opened,
-		                              .closed_first = owner->closed_first,
-		                              .refused = owner->refused};
-		forget_owner(&old, now);
-	}
+	forget_owner(owner, seen, now);
 	owner->process = *me;
 	owner->turn++;
+	owner->named = 0;
 	owner->opened = 0;
 	owner->closed_first = 0;
 	owner->refused = 0;
@@ -139,14 +149,16 @@ static __always_inline __u32 name_owner(__u32 set, __u32 way, __u32 turn)
 		return name_owner(key, i, set->ways[i].turn);           \
 	}
 
-/* The name of a process's row, which is made if it is new. A function that the verifier goes
- * through once, whoever calls it, as those below. */
+/*
+ * The name of a process's row, which is made if it is new. A function of its own, as those below:
+ * the verifier goes through it once, and not once for each way to it.
+ */
 __noinline __u32 lp_ledger_owner_name(const struct lp_ledger_process *me, __u64 now)
 {
 	if (!me)
 		return LP_LEDGER_NOBODY;
-	__u32 hash = mix(me->pid, mix(me->netns, (__u32)me->cgroup));
-	__u32 key = (hash >> 12) & owners_mask;
+	__u64 hash = mix((__u64)me->netns << 32 | me->pid, me->cgroup);
+	__u32 key = (__u32)(hash >> 32) & owners_mask;
 	struct lp_ledger_owner_set *set = bpf_map_lookup_elem(&owners, &key);
 	if (!set)
 		return LP_LEDGER_NOBODY;
@@ -166,31 +178,40 @@ static __always_inline struct lp_ledger_owner *current_owner(const struct sock *
                                                              struct lp_ledger_process *me,
                                                              __u32 *ret)
 {
-	fill_process(me, sk, bpf_get_current_task_btf());
+	const struct task_struct *task = bpf_get_current_task_btf();
+	fill_process(me, sk, task);
 	*ret = lp_ledger_owner_name(me, now);
 	__u32 row = *ret & LP_LEDGER_OWNER_MASK, key = row / LP_LEDGER_WAYS;
 	struct lp_ledger_owner_set *set = bpf_map_lookup_elem(&owners, &key);
 	if (!set || *ret == LP_LEDGER_NOBODY)
 		return NULL;
 	struct lp_ledger_owner *owner = &set->ways[row % LP_LEDGER_WAYS];
-	owner->seen = now;
-	rename_process(&owner->process, me);
+	if (owner->seen != now)
+		owner->seen = now;
+	name_process(owner, task, now);
 	return owner;
 }
 
 /* ---- sockets ------------------------------------------------------------------------------- */
 
-#define match_way(i)                       \
-	if (set->ways[i].cookie == cookie) \
-		return &set->ways[i];
+static __always_inline struct lp_ledger_socket *socket_row(__u64 cookie, __u32 i)
+{
+	__u32 key = lp_ledger_row(cookie, i, sockets_mask);
+	return bpf_map_lookup_elem(&sockets, &key);
+}
 
+#define match_row(i)                  \
+	s = socket_row(cookie, i);    \
+	if (s && s->cookie == cookie) \
+		return s;
+
+/* The row of a socket, or NULL. */
 static __always_inline struct lp_ledger_socket *find_socket(__u64 cookie)
 {
-	__u32 key = (__u32)cookie & sockets_mask;
-	struct lp_ledger_socket_set *set = bpf_map_lookup_elem(&sockets, &key);
-	if (!set || !cookie)
+	struct lp_ledger_socket *s;
+	if (!cookie)
 		return NULL;
-	each_way(match_way);
+	each_way(match_row);
 	return NULL;
 }
 
@@ -200,8 +221,7 @@ static __always_inline bool is_over(const struct lp_ledger_socket *s, __u64 now)
 	return s->flags & LP_LEDGER_TIME_WAIT && s->since + life < now;
 }
 
-/* What is free or over goes first, then what is there longest: of others than TIME_WAIT, whose
- * owner nothing else tells, that is whoever holds them. */
+/* What is free or over goes first, then what is there longest. */
 static __always_inline __u64 worth(const struct lp_ledger_socket *s, __u64 now)
 {
 	if (!s->cookie)
@@ -220,30 +240,34 @@ static __always_inline void forget_socket(const struct lp_ledger_socket *s)
 		count(c->lost_open);
 }
 
-#define weigh_socket(i)                   \
-	that = worth(&set->ways[i], now); \
-	if (that < least) {               \
-		least = that;             \
-		way = i;                  \
+static __always_inline bool seize(struct lp_ledger_socket *s)
+{
+	__u64 was = s->cookie;
+	return was != LP_LEDGER_BUSY &&
+	       __sync_val_compare_and_swap(&s->cookie, was, LP_LEDGER_BUSY) == was;
+}
+
+#define weigh_row(i)                               \
+	s = socket_row(cookie, i);                 \
+	if (s && (that = worth(s, now)) < least) { \
+		least = that;                      \
+		at = i;                            \
 	}
 
-/* The way of a row for a socket that has none, marked busy; LP_LEDGER_WAYS: all are. */
-__noinline __u32 lp_ledger_claim(__u64 cookie, __u64 now)
+/* Which row of a socket gives way, seized; LP_LEDGER_WAYS: others are at all of them. */
+__noinline __u32 lp_ledger_seize(__u64 cookie, __u64 now)
 {
-	__u32 key = (__u32)cookie & sockets_mask;
-	struct lp_ledger_socket_set *set = bpf_map_lookup_elem(&sockets, &key);
-	for (int i = 0; set && i < TRIES; i++) {
-		__u32 way = 0;
-		__u64 that, least = worth(&set->ways[0], now);
-		weigh_socket(1) weigh_socket(2) weigh_socket(3);
-		struct lp_ledger_socket *s = &set->ways[way & (LP_LEDGER_WAYS - 1)];
-		__u64 was = s->cookie;
-		if (was == LP_LEDGER_BUSY ||
-		    __sync_val_compare_and_swap(&s->cookie, was, LP_LEDGER_BUSY) != was)
+	struct lp_ledger_socket *s;
+	for (int i = 0; i < TRIES; i++) {
+		__u64 that, least = ~0ULL;
+		__u32 at = LP_LEDGER_WAYS;
+		each_way(weigh_row);
+		s = socket_row(cookie, at);
+		if (!s || !seize(s))
 			continue;
 		if (least > 1)
 			forget_socket(s);
-		return way;
+		return at;
 	}
 	struct lp_ledger_control *c = controls();
 	if (c)
@@ -251,23 +275,17 @@ __noinline __u32 lp_ledger_claim(__u64 cookie, __u64 now)
 	return LP_LEDGER_WAYS;
 }
 
-/* A row of its own for a socket that has none. What is in it is to be set, then publish(). */
+/* A row for a socket that has none. What is in it is to be set, then publish(). */
 static __always_inline struct lp_ledger_socket *claim_socket(__u64 cookie, __u64 now)
 {
-	__u32 key = (__u32)cookie & sockets_mask, way = lp_ledger_claim(cookie, now);
-	struct lp_ledger_socket_set *set = bpf_map_lookup_elem(&sockets, &key);
-	if (!set || way >= LP_LEDGER_WAYS)
-		return NULL;
-	return &set->ways[way];
+	struct lp_ledger_socket *s = socket_row(cookie, 0);
+	if (s && worth(s, now) <= 1 && seize(s))
+		return s;
+	__u32 at = lp_ledger_seize(cookie, now);
+	return at < LP_LEDGER_WAYS ? socket_row(cookie, at) : NULL;
 }
 
 static __always_inline void publish(struct lp_ledger_socket *s, __u64 cookie)
 {
 	__sync_lock_test_and_set(&s->cookie, cookie);
-}
-
-static __always_inline __u64 cookie_of(struct sock *sk)
-{
-	__u64 cookie = (__u64)sk->__sk_common.skc_cookie.counter;
-	return cookie ? cookie : bpf_get_socket_cookie(sk);
 }

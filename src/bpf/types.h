@@ -74,6 +74,7 @@ struct task_struct {
 	int tgid;
 	struct task_struct *group_leader;
 	__u64 start_boottime; /* since Linux 5.5 */
+	__u32 self_exec_id;
 	char comm[16];
 	struct nsproxy *nsproxy;
 };

@@ -93,7 +93,7 @@ static int map_all(struct lp_ledger *ledger, const char *bpffs)
 		struct lp_ledger_map *map;
 		size_t size;
 	} maps[] = {
-	        {"sockets", &ledger->sockets, sizeof(struct lp_ledger_socket_set)},
+	        {"sockets", &ledger->sockets, sizeof(struct lp_ledger_socket)},
 	        {"owners", &ledger->owners, sizeof(struct lp_ledger_owner_set)},
 	        {"searches", &ledger->searches, sizeof(struct lp_ledger_search_set)},
 	        {"refusals", &ledger->refusals, sizeof(struct lp_ledger_refused_set)},
@@ -164,10 +164,10 @@ bool lp_ledger_find(const struct lp_ledger *ledger, uint64_t cookie, struct lp_l
 {
 	if (!cookie || cookie == LP_LEDGER_BUSY)
 		return false;
-	const struct lp_ledger_socket_set *sets = ledger->sockets.rows;
-	const struct lp_ledger_socket_set *set = &sets[cookie & (ledger->sockets.sets - 1)];
-	for (size_t i = 0; i < LP_LEDGER_WAYS; i++) {
-		const struct lp_ledger_socket *row = &set->ways[i];
+	const struct lp_ledger_socket *rows = ledger->sockets.rows;
+	for (uint32_t i = 0; i < LP_LEDGER_WAYS; i++) {
+		const struct lp_ledger_socket *row =
+		        &rows[lp_ledger_row(cookie, i, ledger->sockets.sets - 1)];
 		if (LP_LEDGER_LOAD(row->cookie) != cookie)
 			continue;
 		*ret = (struct lp_ledger_life){
@@ -191,7 +191,7 @@ bool lp_ledger_party(const struct lp_ledger *ledger, uint32_t who, struct lp_led
 	uint32_t turn = who >> LP_LEDGER_OWNER_BITS, turns = ~0U >> LP_LEDGER_OWNER_BITS;
 	if ((LP_LEDGER_LOAD(owner->turn) & turns) != turn)
 		return false;
-	lp_ledger_copy_party(&owner->process, ret);
+	lp_ledger_copy_party(&owner->process, owner->command, ret);
 	return LP_LEDGER_LOAD(owner->seen) != LP_LEDGER_BUSY &&
 	       (LP_LEDGER_LOAD(owner->turn) & turns) == turn;
 }
@@ -208,5 +208,5 @@ uint64_t lp_ledger_lost(const struct lp_ledger *ledger)
 
 uint64_t lp_ledger_sockets(const struct lp_ledger *ledger)
 {
-	return (uint64_t)ledger->sockets.sets * LP_LEDGER_WAYS;
+	return ledger->sockets.sets;
 }

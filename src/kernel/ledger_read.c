@@ -16,10 +16,8 @@
 
 _Static_assert(LP_SEARCH_TIMES == LP_LEDGER_TIMES, "the model's are the program's");
 
-enum { MINUTE_S = 60 };
-#define NS_PER_S INT64_C(1000000000)
-
-void lp_ledger_copy_party(const struct lp_ledger_process *process, struct lp_ledger_party *ret)
+void lp_ledger_copy_party(const struct lp_ledger_process *process, const char command[16],
+                          struct lp_ledger_party *ret)
 {
 	*ret = (struct lp_ledger_party){
 	        .netns = process->netns,
@@ -27,7 +25,7 @@ void lp_ledger_copy_party(const struct lp_ledger_process *process, struct lp_led
 	        .start_ns = process->start,
 	        .pid = (pid_t)process->pid,
 	};
-	memcpy(ret->command, process->command, sizeof(ret->command));
+	memcpy(ret->command, command, sizeof(ret->command));
 	ret->command[sizeof(ret->command) - 1] = '\0';
 	lp_utf8_clean(ret->command);
 }
@@ -62,7 +60,7 @@ static int add_actor(struct lp_ledger_facts *facts, size_t *room,
 	if (!lp_array_grow(&facts->actors, room, facts->n_actors, sizeof(*facts->actors)))
 		return -ENOMEM;
 	struct lp_ledger_actor *actor = &facts->actors[facts->n_actors++];
-	lp_ledger_copy_party(&owner->process, &actor->party);
+	lp_ledger_copy_party(&owner->process, owner->command, &actor->party);
 	actor->opened = owner->opened;
 	actor->closed_first = owner->closed_first;
 	actor->refused = owner->refused;
@@ -142,7 +140,7 @@ static int add_refusal(struct lp_ledger_facts *facts, size_t *room,
 	        .first_ms = wall_ms(row->first),
 	        .last_ms = wall_ms(row->seen),
 	};
-	lp_ledger_copy_party(&row->process, &refusal->party);
+	lp_ledger_copy_party(&row->process, row->command, &refusal->party);
 	return 0;
 }
 
@@ -178,13 +176,18 @@ static int read_refusals(const struct lp_ledger *ledger, struct lp_ledger_facts 
 
 /* ---- the search ---------------------------------------------------------------------------- */
 
-static void copy_recent(const struct lp_ledger_search *row, struct lp_ledger_search_times *ret)
+static void copy_times(const struct lp_ledger_search *row, struct lp_ledger_search_times *ret)
 {
-	uint64_t minute = (uint64_t)(lp_clock_ns() / NS_PER_S / MINUTE_S);
-	for (size_t slot = 0; slot < 2; slot++)
-		if (row->minute[slot] + 1 >= minute)
-			for (size_t i = 0; i < LP_SEARCH_TIMES; i++)
-				ret->recent[i] += row->recent[slot][i];
+	uint32_t now = (uint32_t)(lp_clock_ns() >> LP_LEDGER_STRETCH_BITS);
+	for (size_t i = 0; i < LP_SEARCH_TIMES; i++)
+		ret->times[i] = row->times[i];
+	for (size_t slot = 0; slot < 2; slot++) {
+		bool recent = now - row->stretch[slot] <= 1;
+		for (size_t i = 0; i < LP_SEARCH_TIMES; i++) {
+			ret->times[i] += row->recent[slot][i];
+			ret->recent[i] += recent ? row->recent[slot][i] : 0;
+		}
+	}
 }
 
 static int add_search(struct lp_ledger_facts *facts, size_t *room,
@@ -197,12 +200,9 @@ static int add_search(struct lp_ledger_facts *facts, size_t *room,
 	        .netns = row->to.netns,
 	        .remote = address_of(&row->to),
 	        .port = row->to.port,
-	        .total_ns = row->total_ns,
 	        .unmeasured = row->unmeasured,
 	};
-	for (size_t i = 0; i < LP_SEARCH_TIMES; i++)
-		search->times[i] = row->times[i];
-	copy_recent(row, search);
+	copy_times(row, search);
 	return 0;
 }
 
@@ -236,21 +236,21 @@ static int read_searches(const struct lp_ledger *ledger, struct lp_ledger_facts 
 
 static uint64_t sockets_used(const struct lp_ledger *ledger)
 {
-	const struct lp_ledger_socket_set *sets = ledger->sockets.rows;
+	const struct lp_ledger_socket *rows = ledger->sockets.rows;
 	uint64_t used = 0;
 	for (uint32_t i = 0; i < ledger->sockets.sets; i++)
-		for (size_t way = 0; way < LP_LEDGER_WAYS; way++)
-			used += sets[i].ways[way].cookie != 0;
+		used += rows[i].cookie != 0;
 	return used;
 }
 
-static struct lp_ledger_table table(const char *name, uint64_t used,
-                                    const struct lp_ledger_map *map, uint64_t lost)
+static struct lp_ledger_table table(const char *name, uint64_t used, uint64_t size, uint64_t lost)
 {
-	return (struct lp_ledger_table){.name = name,
-	                                .used = used,
-	                                .size = (uint64_t)map->sets * LP_LEDGER_WAYS,
-	                                .lost = lost};
+	return (struct lp_ledger_table){.name = name, .used = used, .size = size, .lost = lost};
+}
+
+static uint64_t rows_of(const struct lp_ledger_map *map)
+{
+	return (uint64_t)map->sets * LP_LEDGER_WAYS;
 }
 
 /* Events that came while another one was being noted on the same processor (Linux 5.12). */
@@ -281,12 +281,14 @@ int lp_ledger_read(const struct lp_ledger *ledger, struct lp_ledger_facts **ret)
 	facts->lost_time_wait = control->lost_time_wait;
 	facts->unowned = control->unowned;
 	facts->missed = read_missed(ledger);
-	facts->tables[0] = table("sockets", sockets_used(ledger), &ledger->sockets,
+	facts->tables[0] = table("sockets", sockets_used(ledger), ledger->sockets.sets,
 	                         control->lost_open + control->lost_time_wait + control->busy);
-	facts->tables[1] = table("owners", facts->n_actors, &ledger->owners, control->lost_owners);
-	facts->tables[2] =
-	        table("searches", facts->n_searches, &ledger->searches, control->lost_searches);
-	facts->tables[3] = table("refusals", refusals, &ledger->refusals, control->lost_refused);
+	facts->tables[1] =
+	        table("owners", facts->n_actors, rows_of(&ledger->owners), control->lost_owners);
+	facts->tables[2] = table("searches", facts->n_searches, rows_of(&ledger->searches),
+	                         control->lost_searches);
+	facts->tables[3] =
+	        table("refusals", refusals, rows_of(&ledger->refusals), control->lost_refused);
 	*ret = lp_take_ptr(facts);
 	return 0;
 }

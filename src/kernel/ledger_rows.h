@@ -7,8 +7,8 @@
 #include "snapshot/ledger.h"
 
 struct lp_ledger_map {
-	void *rows; /* mapped, read only; sets of LP_LEDGER_WAYS */
-	uint32_t sets;
+	void *rows;    /* mapped, read only */
+	uint32_t sets; /* of LP_LEDGER_WAYS rows; of sockets: rows */
 	size_t bytes;
 };
 
@@ -21,4 +21,5 @@ struct lp_ledger {
 /* The programs go on writing while rows are read. */
 #define LP_LEDGER_LOAD(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 
-void lp_ledger_copy_party(const struct lp_ledger_process *process, struct lp_ledger_party *ret);
+void lp_ledger_copy_party(const struct lp_ledger_process *process, const char command[16],
+                          struct lp_ledger_party *ret);

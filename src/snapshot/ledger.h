@@ -57,9 +57,8 @@ struct lp_ledger_search_times {
 	struct lp_address remote;
 	uint16_t port;
 	uint64_t times[LP_SEARCH_TIMES];  /* since the ledger was turned on */
-	uint64_t recent[LP_SEARCH_TIMES]; /* in this minute and the one before */
-	uint64_t total_ns;
-	uint64_t unmeasured; /* its SYN was sent twice, or with TCP Fast Open */
+	uint64_t recent[LP_SEARCH_TIMES]; /* in the last one or two stretches of 69 s */
+	uint64_t unmeasured;              /* its SYN was sent twice, or with TCP Fast Open */
 };
 
 struct lp_netns_name {
