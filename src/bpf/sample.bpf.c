@@ -14,6 +14,7 @@
 enum {
 	TIME_WAIT = 6,
 	SYN_RECV = 3,
+	CLOSE = 7,
 	NEW_SYN_RECV = 12,
 	INET6 = 10,
 	TRIES = 3,
@@ -352,27 +353,30 @@ static __always_inline struct lp_sample_port *add_port(struct lp_sample_out *out
 	return port;
 }
 
-/* Whether any of the first sockets on the port that was added last is for both families. */
+/*
+ * The first sockets on the port that was added last: whether any is for both families, and whether
+ * one is bound and nothing else.
+ */
 __noinline int lp_ask_owners(__u64 bucket)
 {
-	const __u64 offset = bpf_core_field_offset(struct sock_common, skc_bind_node);
+	const __u64 offset = offset_of(skc_bind_node);
 	struct lp_sample_out *out = out_of_map(0);
 	if (!out)
 		return 0;
 	struct lp_sample_port *port = &out->ports[(out->n - 1) & MASK];
 	__u64 node = (__u64)as(struct inet_bind2_bucket, bucket)->owners.first;
-	port->flags |= LP_SAMPLE_SIX_KNOWN | LP_SAMPLE_SIX_ALONE;
+	__u16 known = LP_SAMPLE_SIX_KNOWN | LP_SAMPLE_SIX_ALONE;
 	for (out->owners = 0; node && out->owners < OWNERS && rounds_left(); out->owners++) {
 		struct sock_common *common = as(struct sock_common, node - offset);
 		port->ifindex = common->skc_bound_dev_if;
-		if (!BPF_CORE_READ_BITFIELD(common, skc_ipv6only)) {
-			port->flags &= ~LP_SAMPLE_SIX_ALONE;
-			return 0;
-		}
+		if (!BPF_CORE_READ_BITFIELD(common, skc_ipv6only))
+			known = LP_SAMPLE_SIX_KNOWN;
+		if (common->skc_state == CLOSE)
+			port->flags |= LP_SAMPLE_BOUND;
 		node = (__u64)as(struct hlist_node, node)->next;
 	}
-	if (node)
-		port->flags &= ~(LP_SAMPLE_SIX_KNOWN | LP_SAMPLE_SIX_ALONE);
+	if (!node || !(known & LP_SAMPLE_SIX_ALONE))
+		port->flags |= known;
 	return 0;
 }
 
@@ -400,7 +404,7 @@ __noinline int lp_walk_addresses(__u64 port_bucket)
 		        add_port(out, (__u64)bucket->ib_net.net, bucket->port, 0);
 		*(__u64 *)&port->address[0] = words(&bucket->v6_rcv_saddr, 0);
 		*(__u64 *)&port->address[8] = words(&bucket->v6_rcv_saddr, 1);
-		if (!is_mapped(port))
+		if (!is_mapped(port) || out->held)
 			lp_ask_owners(address);
 		out->lanes[1] = (__u64)bucket->bhash_node.next;
 	}
@@ -415,7 +419,8 @@ static __always_inline bool walk_ports(struct lp_sample_out *out, __u64 head, bo
 		__u64 address =
 		        out->lanes[0] - bpf_core_field_offset(struct inet_bind_bucket, node);
 		struct inet_bind_bucket *bucket = as(struct inet_bind_bucket, address);
-		if (is_held(bucket))
+		out->held = is_held(bucket);
+		if (out->held)
 			add_port(out, (__u64)bucket->ib_net.net, bucket->port, LP_SAMPLE_HELD);
 		if (addresses)
 			whole &= lp_walk_addresses(address);

@@ -116,6 +116,7 @@ enum {
 	LP_SAMPLE_HELD = 1 << 0,      /* connect() does not choose the port: an explicit bind's */
 	LP_SAMPLE_SIX_KNOWN = 1 << 1, /* whether its sockets are for IPv6 only is known … */
 	LP_SAMPLE_SIX_ALONE = 1 << 2, /* … and they all are */
+	LP_SAMPLE_BOUND = 1 << 3,     /* one of its sockets is bound and not connected */
 };
 
 /* A port that somebody holds (HELD, no address), or that is in use on an address. */
@@ -150,6 +151,6 @@ struct lp_sample_out {
 	__u64 seed, jiffies;
 	__u32 now_ms;
 	__u32 n, mark, tuple;
-	__u32 i, k, owners;
-	__u32 moved, scattered, zero;
+	__u32 i, k, owners, held;
+	__u32 moved, scattered;
 };

@@ -60,21 +60,27 @@ static enum lp_told six_only(const struct lp_sample_port *port)
 	return port->flags & LP_SAMPLE_SIX_ALONE ? LP_YES : LP_NO;
 }
 
+/* A socket on a wildcard is not connected, and so may others be. */
+static int take_address(struct lp_sockets *sockets, const struct lp_sample_port *port)
+{
+	struct lp_address address = lp_address_make(AF_INET6, port->address, port->ifindex);
+	bool wildcard = lp_address_is_any(&address);
+	if (!wildcard)
+		lp_sockets_taken(sockets, &address, port->port, six_only(port));
+	if (wildcard || port->flags & LP_SAMPLE_BOUND)
+		return lp_sockets_bound(sockets, &address, port->port, six_only(port) == LP_YES);
+	return 0;
+}
+
 static void take_ports(void *context, const struct lp_sample_port *ports, uint32_t n)
 {
 	struct ports *told = context;
 	for (uint32_t i = 0; i < n && told->error == 0; i++) {
 		const struct lp_bpf_stop *stop = lp_bpf_pass_stop(told->pass, ports[i].net);
-		if (!stop)
-			continue;
-		if (ports[i].flags & LP_SAMPLE_HELD) {
+		if (stop && ports[i].flags & LP_SAMPLE_HELD)
 			lp_sockets_closed(stop->reading.sockets, ports[i].port);
-			continue;
-		}
-		struct lp_address address =
-		        lp_address_make(AF_INET6, ports[i].address, ports[i].ifindex);
-		told->error = lp_sockets_taken(stop->reading.sockets, &address, ports[i].port,
-		                               six_only(&ports[i]));
+		else if (stop)
+			told->error = take_address(stop->reading.sockets, &ports[i]);
 	}
 }
 
@@ -381,7 +387,7 @@ static int read_pass(struct lp_bpf_pass *pass, const struct lp_bpf_options *opti
 		return -ENOMEM;
 	*sample = (struct sample){.options = options, .pass = pass};
 	tell_listeners(pass);
-	int r = read_ports(pass, options->bound_by_ports);
+	int r = read_ports(pass, pass->stops[0]->place.has_addresses);
 	if (r < 0)
 		return r;
 	begin(pass); /* the ports that connect() may choose are known from here on */

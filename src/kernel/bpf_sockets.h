@@ -11,13 +11,8 @@
 #include "kernel/bpf_pass.h"
 
 struct lp_bpf_options {
-	uint32_t hz; /* jiffies a second */
-	bool exact;  /* count all, however many there are */
-	/*
-	 * Where bound sockets were not asked for, the kernel's table of ports tells who is in the
-	 * way of bind().
-	 */
-	bool bound_by_ports;
+	uint32_t hz;  /* jiffies a second */
+	bool exact;   /* count all, however many there are */
 	uint32_t aim; /* connections of a sample; 0: as many as it takes. For tests */
 };
 

@@ -4,15 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel/bpf_sample.h"
 #include "snapshot/pools.h"
 
-enum {
-	/* From so many TCP sockets on, reading them quicker makes good for loading the programs. */
-	WORTH_LOADING = 40000,
-	/* From so many on a sample may be read: asking for bound sockets would walk them all. */
-	WORTH_A_SAMPLE = LP_SAMPLE_AIM * LP_SAMPLE_LEAST / 2,
-};
+/* From so many TCP sockets on, reading them quicker makes good for loading the programs. */
+enum { WORTH_LOADING = 40000 };
 
 static void forget_stops(struct lp_look_bpf *bpf)
 {
@@ -32,13 +27,14 @@ void lp_look_bpf_done(struct lp_look_bpf *bpf)
 /* Loads the programs and sees whether they find what they look for. */
 static int open_programs(struct lp_look_bpf *bpf, struct lp_error *why)
 {
-	struct lp_sample_place here;
+	struct lp_sample_place here = {0};
 	int r = lp_bpf_reader_open(&bpf->reader, why);
 	if (r < 0)
 		return r;
 	r = lp_bpf_reader_here(bpf->reader, &here);
 	if (r == 0)
 		bpf->options.hz = lp_bpf_reader_hz(bpf->reader, &here);
+	bpf->tells_bound = here.has_addresses;
 	if (r == 0 && bpf->options.hz)
 		return 0;
 	lp_bpf_reader_close(bpf->reader);
@@ -58,9 +54,6 @@ int lp_look_bpf_choose(struct lp_look_bpf *bpf, const struct lp_look_options *op
 	int r = open_programs(bpf, &why);
 	bpf->options.exact = options->exact;
 	bpf->options.aim = options->sample;
-	bpf->options.bound_by_ports =
-	        !options->exact &&
-	        (options->sample || (sockets.known && sockets.n >= WORTH_A_SAMPLE));
 	if (r == 0)
 		snapshot->reader = LP_READER_BPF;
 	if (r == 0 || !asked)
@@ -128,11 +121,11 @@ int lp_look_bpf_read(struct lp_look_bpf *bpf, struct lp_snapshot *snapshot, stru
 {
 	struct lp_bpf_stop stop = {0};
 	struct lp_sockets_options those = *options;
-	bool bound_by_ports = options->bound && bpf->options.bound_by_ports;
-	those.bound = options->bound && !bound_by_ports;
+	bool tells_bound = options->bound && bpf->tells_bound;
+	those.bound = options->bound && !tells_bound;
 	int r = begin_stop(bpf, &stop, snapshot, netns, reserved, &those);
 	stop.reading.options = NULL; /* theirs ends here */
-	bool nothing = !bound_by_ports && !lp_reading_has_connections(&stop.reading);
+	bool nothing = !tells_bound && !lp_reading_has_connections(&stop.reading);
 	if (r == 0 && (stop.reading.failed || nothing)) {
 		lp_sockets_begin(stop.reading.sockets);
 		r = lp_reading_end(&stop.reading);

@@ -9,6 +9,7 @@
 struct lp_look_bpf {
 	struct lp_bpf_reader *reader; /* NULL: sock_diag reads */
 	struct lp_bpf_options options;
+	bool tells_bound; /* so that sock_diag need not be asked for bound sockets */
 	struct lp_bpf_stop stops[32];
 	size_t n;
 	uint64_t pools; /* at most so many will be kept */

@@ -246,14 +246,11 @@ static void take_port(struct lp_sockets *s, const struct lp_address *address, ui
 		lp_port_set(&s->taken6, port);
 }
 
-int lp_sockets_taken(struct lp_sockets *sockets, const struct lp_address *address, uint16_t port,
-                     enum lp_told v6only)
+void lp_sockets_taken(struct lp_sockets *sockets, const struct lp_address *address, uint16_t port,
+                      enum lp_told v6only)
 {
-	if (lp_address_is_any(address))
-		return lp_sockets_bound(sockets, address, port, v6only == LP_YES);
 	if (in_range(sockets, port))
 		take_port(sockets, address, port, v6only, NULL);
-	return 0;
 }
 
 /* Where a histogram of timers has it. */

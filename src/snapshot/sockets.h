@@ -78,9 +78,8 @@ void lp_sockets_closed(struct lp_sockets *sockets, uint16_t port);
  */
 void lp_sockets_know_taken(struct lp_sockets *sockets, bool knows);
 
-/* A wildcard is that of a socket that is not connected: -ENOMEM, else 0. */
-int lp_sockets_taken(struct lp_sockets *sockets, const struct lp_address *address, uint16_t port,
-                     enum lp_told v6only);
+void lp_sockets_taken(struct lp_sockets *sockets, const struct lp_address *address, uint16_t port,
+                      enum lp_told v6only);
 
 /* Forgets listeners and bound sockets, or the latter alone, for another try at reading them. */
 void lp_sockets_forget_held(struct lp_sockets *sockets);
