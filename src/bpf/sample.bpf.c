@@ -204,6 +204,28 @@ static __always_inline void tell_tuple(struct lp_sample_tuple *tuple,
 	}
 }
 
+/* Asks a socket who it is. What is no full socket has no process, and its type is a smaller one. */
+__noinline int lp_tell_id(__u32 worker, __u64 sk)
+{
+	struct lp_sample_out *out = out_of_map(worker);
+	if (!out)
+		return 0;
+	struct sock *sock = as(struct sock, sk);
+	struct lp_sample_id *id = &out->ids[out->mark & MASK];
+	__u8 state = sock->__sk_common.skc_state;
+	id->cookie = sock->__sk_common.skc_cookie.counter;
+	id->inode = 0;
+	if (!id->cookie)
+		id->cookie = sk;
+	if (state != TIME_WAIT && state != NEW_SYN_RECV && sock->sk_socket)
+		id->inode = as(struct socket_alloc, sock->sk_socket)->vfs_inode.i_ino;
+	/* FIN_WAIT2 may be kept as a TIME_WAIT, and is none */
+	if (out->records[out->mark & MASK].state == TIME_WAIT &&
+	    out->want_ids != LP_SAMPLE_ALL_IDS)
+		id->cookie = 0;
+	return 0;
+}
+
 /*
  * Copies a socket out, and its tuple where the slot is not that tuple's yet. Two tuples of one key
  * would be taken for one: 64 bits keep a million of them apart.
@@ -246,6 +268,8 @@ __noinline int lp_take_socket(__u32 worker, __u64 sk, __u64 word)
 		out->moved++; /* its memory became another socket's meanwhile */
 		return 0;
 	}
+	if (out->want_ids)
+		lp_tell_id(worker, sk);
 	out->mark++;
 	if (!told) {
 		out->tuple++;
@@ -300,6 +324,7 @@ int lp_sample_walk(struct lp_sample_walk *walk)
 	if (strata > LP_SAMPLE_BLOCKS)
 		strata = LP_SAMPLE_BLOCKS;
 	out->seed = walk->seed;
+	out->want_ids = walk->ids;
 	out->jiffies = bpf_jiffies64();
 	out->now_ms = (__u32)(bpf_ktime_get_ns() / 1000000);
 	out->i = 0;

@@ -57,6 +57,7 @@ struct lp_sample_walk {
 	__u32 strata;  /* how many to walk; then: how many were */
 	__u32 pool;    /* what `base` a tuple must have … */
 	__u32 is_pool; /* … if only those are wanted */
+	__u32 ids;     /* also tell who each socket is: enum below */
 	__u32 worker;
 	/* results */
 	__u32 records;
@@ -65,7 +66,6 @@ struct lp_sample_walk {
 	__u32 torn;      /* blocks that changed each time, or hold too many: not wholly read */
 	__u32 moved;     /* sockets that became another one while they were read: left out */
 	__u32 scattered; /* sockets whose `base` is not that of their tuple */
-	__u32 zero;
 };
 _Static_assert(sizeof(struct lp_sample_walk) == 72, "the same for both sides");
 
@@ -99,6 +99,15 @@ struct lp_sample_record {
 	__u8 flags;
 };
 _Static_assert(sizeof(struct lp_sample_record) == 12, "the same for both sides");
+
+enum { LP_SAMPLE_NO_IDS, LP_SAMPLE_LIVE_IDS, LP_SAMPLE_ALL_IDS /* of TIME_WAITs too */ };
+
+/* Who a socket is. */
+struct lp_sample_id {
+	__u64 cookie; /* where it has none yet, a number that no cookie reaches */
+	__u64 inode;  /* 0: no process holds it */
+};
+_Static_assert(sizeof(struct lp_sample_id) == 16, "the same for both sides");
 
 /* What the sockets of a slot have in common. Addresses in network order. */
 struct lp_sample_tuple {
@@ -136,6 +145,7 @@ struct lp_sample_out {
 	union {
 		struct {
 			struct lp_sample_record records[LP_SAMPLE_ROOM];
+			struct lp_sample_id ids[LP_SAMPLE_ROOM]; /* if asked for */
 			struct lp_sample_tuple tuples[LP_SAMPLE_ROOM];
 		};
 		struct lp_sample_port ports[LP_SAMPLE_ROOM];
@@ -149,7 +159,7 @@ struct lp_sample_out {
 	__u64 lanes[LP_SAMPLE_BLOCK], next[LP_SAMPLE_BLOCK], words[LP_SAMPLE_BLOCK];
 	volatile __u64 net;
 	__u64 seed, jiffies;
-	__u32 now_ms;
+	__u32 now_ms, want_ids;
 	__u32 n, mark, tuple;
 	__u32 i, k, owners, held;
 	__u32 moved, scattered;

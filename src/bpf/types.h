@@ -121,8 +121,22 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+struct inode {
+	unsigned long i_ino;
+};
+
+struct socket {
+	short type;
+};
+
+struct socket_alloc {
+	struct socket socket; /* comes first */
+	struct inode vfs_inode;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
 	int sk_err;
 	socket_lock_t sk_lock;
 	__u16 sk_protocol;

@@ -9,8 +9,10 @@
 
 #include "base/cleanup.h"
 
-/* From so many strata on another thread is worth its while. */
-enum { PART_WORTH = 2 * LP_SAMPLE_BLOCKS };
+enum {
+	PARTS = 8,       /* of a walk, at least, so that threads end together */
+	WORTH_TWO = 512, /* from so many strata on another thread is worth its while */
+};
 
 struct worker {
 	struct lp_bpf_pass *pass;
@@ -103,9 +105,13 @@ static bool makes_sense(const struct lp_sample_record *record)
 }
 
 static void take_socket(struct lp_bpf_pass *pass, struct lp_bpf_seat *seat,
-                        const struct lp_sample_record *record)
+                        const struct lp_sample_record *record, const struct lp_sample_id *id)
 {
 	struct lp_socket *socket = &seat->socket;
+	if (pass->ids) {
+		socket->cookie = id->cookie;
+		socket->inode = (uint32_t)id->inode;
+	}
 	socket->local_port = record->local_port;
 	socket->remote_port = record->remote_port;
 	socket->state = record->state;
@@ -131,7 +137,7 @@ static void take_sockets(struct worker *worker, const struct lp_sample_walk *wal
 		if (record->flags & LP_SAMPLE_NEW && tuples < walk->tuples)
 			sit_down(pass, seat, &out->tuples[tuples++]);
 		if (seat->stop && !seat->stop->reading.settled && makes_sense(record))
-			take_socket(pass, seat, record);
+			take_socket(pass, seat, record, &out->ids[i]);
 	}
 }
 
@@ -144,7 +150,10 @@ static bool next_part(struct lp_bpf_pass *pass, struct lp_sample_walk *part)
 	(void)pthread_mutex_lock(&pass->lock);
 	uint32_t left = pass->error ? 0 : pass->strata - pass->next;
 	part->from = pass->walk.from + pass->next;
-	part->strata = left < LP_SAMPLE_BLOCKS ? left : LP_SAMPLE_BLOCKS;
+	uint32_t most = (pass->strata + PARTS - 1) / PARTS;
+	if (most > LP_SAMPLE_BLOCKS)
+		most = LP_SAMPLE_BLOCKS;
+	part->strata = left < most ? left : most;
 	pass->next += part->strata;
 	(void)pthread_mutex_unlock(&pass->lock);
 	return left > 0;
@@ -198,7 +207,7 @@ static int run(struct lp_bpf_pass *pass, uint32_t strata)
 	pass->records = pass->torn = pass->scattered = 0;
 	for (uint32_t i = 0; i < LP_SAMPLE_WORKERS; i++)
 		workers[i] = (struct worker){pass, i, pass->seats + (size_t)i * LP_SAMPLE_SLOTS};
-	while (n < LP_SAMPLE_WORKERS && n < processors() && n * PART_WORTH < strata &&
+	while (n < LP_SAMPLE_WORKERS && n < processors() && strata >= WORTH_TWO &&
 	       pthread_create(&threads[n], NULL, work, &workers[n]) == 0)
 		n++;
 	work(&workers[0]);
@@ -210,8 +219,11 @@ static int run(struct lp_bpf_pass *pass, uint32_t strata)
 int lp_bpf_pass_walk(struct lp_bpf_pass *pass, uint32_t from, uint32_t strata, uint32_t share)
 {
 	const struct lp_sample_place *place = &pass->stops[0]->place;
-	pass->walk = (struct lp_sample_walk){
-	        .ehash = place->ehash, .mask = place->n_ehash - 1, .from = from, .stride = share};
+	pass->walk = (struct lp_sample_walk){.ehash = place->ehash,
+	                                     .mask = place->n_ehash - 1,
+	                                     .from = from,
+	                                     .stride = share,
+	                                     .ids = pass->ids};
 	return run(pass, strata);
 }
 
@@ -226,6 +238,7 @@ int lp_bpf_pass_walk_pool(struct lp_bpf_pass *pass, uint32_t base, uint32_t low,
 	                                     .from = first / LP_SAMPLE_BLOCK,
 	                                     .stride = 1,
 	                                     .pool = base,
+	                                     .ids = pass->ids,
 	                                     .is_pool = 1};
 	return run(pass, blocks < all ? blocks : all);
 }

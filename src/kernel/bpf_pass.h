@@ -26,6 +26,7 @@ struct lp_bpf_pass {
 	size_t n;
 	uint64_t ms_scale; /* milliseconds of a jiffy, times 2^32 */
 	struct lp_bpf_seat *seats;
+	uint32_t ids; /* whether sockets are told apart: LP_SAMPLE_NO_IDS … */
 
 	/*
 	 * What to do with a socket; seat->stop is not settled. Called by one thread at a time.

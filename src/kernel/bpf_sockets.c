@@ -147,10 +147,19 @@ static int tell_walk(const struct lp_bpf_pass *pass, int result)
 	                  : 0;
 }
 
-static int walk_all(struct lp_bpf_pass *pass)
+/* Who each socket is costs as much again: asked for where all are told, or the few that matter. */
+static uint32_t ids_for(const struct lp_bpf_options *options)
+{
+	if (!options->sightings)
+		return LP_SAMPLE_NO_IDS;
+	return options->sightings->time_waits ? LP_SAMPLE_ALL_IDS : LP_SAMPLE_LIVE_IDS;
+}
+
+static int walk_all(struct lp_bpf_pass *pass, const struct lp_bpf_options *options)
 {
 	begin(pass);
 	pass->take = count;
+	pass->ids = ids_for(options);
 	int r = lp_bpf_pass_walk(pass, 0, pass->stops[0]->place.n_ehash / LP_SAMPLE_BLOCK, 1);
 	return tell_walk(pass, r);
 }
@@ -167,11 +176,11 @@ static size_t settle(struct lp_bpf_pass *pass)
 	return open;
 }
 
-static int read_all(struct lp_bpf_pass *pass)
+static int read_all(struct lp_bpf_pass *pass, const struct lp_bpf_options *options)
 {
-	int r = walk_all(pass);
+	int r = walk_all(pass, options);
 	if (r == 0 && settle(pass))
-		r = walk_all(pass);
+		r = walk_all(pass, options);
 	return r;
 }
 
@@ -332,6 +341,7 @@ static int count_pool(const struct sample *sample, struct candidate *candidate)
 	        lp_sample_margin(range_of(netns), candidate->stop->place.n_ehash, sample->share);
 	lp_sockets_begin_pool(sockets, candidate->number);
 	pass->take = count_candidate;
+	pass->ids = ids_for(sample->options);
 	pass->context = candidate;
 	int r = lp_bpf_pass_walk_pool(pass, candidate->stop->bases[candidate->number],
 	                              (uint32_t)netns->range_low.n, (uint32_t)netns->range_high.n);
@@ -396,7 +406,7 @@ static int read_pass(struct lp_bpf_pass *pass, const struct lp_bpf_options *opti
 		r = sample->share ? read_sample(sample) : -EAGAIN;
 	bases_done(pass);
 	if (r == -EAGAIN)
-		return read_all(pass);
+		return read_all(pass, options);
 	return r < 0 ? tell_walk(pass, r) : 0;
 }
 

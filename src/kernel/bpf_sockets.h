@@ -11,8 +11,10 @@
 #include "kernel/bpf_pass.h"
 
 struct lp_bpf_options {
-	uint32_t hz;  /* jiffies a second */
-	bool exact;   /* count all, however many there are */
+	uint32_t hz; /* jiffies a second */
+	bool exact;  /* count all, however many there are */
+	/* gets the sockets of pools that are counted; NULL: not asked for */
+	const struct lp_sightings *sightings;
 	uint32_t aim; /* connections of a sample; 0: as many as it takes. For tests */
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "kernel/owners.h"
 #include "snapshot/pools.h"
 
 /* From so many TCP sockets on, reading them quicker makes good for loading the programs. */
@@ -53,6 +54,7 @@ int lp_look_bpf_choose(struct lp_look_bpf *bpf, const struct lp_look_options *op
 		return 0;
 	int r = open_programs(bpf, &why);
 	bpf->options.exact = options->exact;
+	bpf->options.sightings = options->notes ? &options->notes->sightings : NULL;
 	bpf->options.aim = options->sample;
 	if (r == 0)
 		snapshot->reader = LP_READER_BPF;

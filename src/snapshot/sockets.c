@@ -323,6 +323,16 @@ static struct lp_pool *pool_of(struct lp_sockets *s, const struct lp_socket *soc
 	return pool;
 }
 
+static void take_into(struct lp_sockets *s, struct lp_pool *pool, const struct lp_socket *socket)
+{
+	if (s->sightings && socket->cookie) {
+		lp_sightings_add(s->sightings, s->index, &pool->key, socket->cookie, socket->inode,
+		                 socket->state);
+		s->sighted = true;
+	}
+	count_in_pool(s, pool, socket);
+}
+
 void lp_sockets_add(struct lp_sockets *sockets, const struct lp_socket *socket)
 {
 	lp_sockets_add_at(sockets, socket, NULL);
@@ -340,13 +350,8 @@ void lp_sockets_add_at(struct lp_sockets *sockets, const struct lp_socket *socke
 	if (!sockets->knows_taken && in_range(sockets, socket->local_port))
 		take_port(sockets, &socket->local, socket->local_port, socket->v6only, seat);
 	struct lp_pool *pool = pool_of(sockets, socket, seat);
-	if (pool && sockets->sightings && socket->cookie) {
-		lp_sightings_add(sockets->sightings, sockets->index, &pool->key, socket->cookie,
-		                 socket->inode, socket->state);
-		sockets->sighted = true;
-	}
 	if (pool)
-		count_in_pool(sockets, pool, socket);
+		take_into(sockets, pool, socket);
 }
 
 bool lp_sockets_listens(const struct lp_sockets *sockets, uint16_t port)
@@ -401,7 +406,7 @@ bool lp_sockets_add_to(struct lp_sockets *sockets, size_t number, const struct l
 	struct lp_pool *pool = pool_of(sockets, socket, seat);
 	if (pool != lp_pools_at(sockets->pools, number))
 		return false;
-	count_in_pool(sockets, pool, socket);
+	take_into(sockets, pool, socket);
 	return true;
 }
 
