@@ -15,6 +15,7 @@ enum {
 	TIME_WAIT = 6,
 	SYN_RECV = 3,
 	CLOSE = 7,
+	LISTEN = 10,
 	NEW_SYN_RECV = 12,
 	INET6 = 10,
 	TRIES = 3,
@@ -220,8 +221,7 @@ __noinline int lp_tell_id(__u32 worker, __u64 sk)
 	if (state != TIME_WAIT && state != NEW_SYN_RECV && sock->sk_socket)
 		id->inode = as(struct socket_alloc, sock->sk_socket)->vfs_inode.i_ino;
 	/* FIN_WAIT2 may be kept as a TIME_WAIT, and is none */
-	if (out->records[out->mark & MASK].state == TIME_WAIT &&
-	    out->want_ids != LP_SAMPLE_ALL_IDS)
+	if (out->records[out->mark & MASK].state == TIME_WAIT && out->want_ids != LP_SAMPLE_ALL_IDS)
 		id->cookie = 0;
 	return 0;
 }
@@ -380,7 +380,7 @@ static __always_inline struct lp_sample_port *add_port(struct lp_sample_out *out
 
 /*
  * The first sockets on the port that was added last: whether any is for both families, and whether
- * one is bound and nothing else.
+ * one is bound and nothing else, or listens.
  */
 __noinline int lp_ask_owners(__u64 bucket)
 {
@@ -398,10 +398,14 @@ __noinline int lp_ask_owners(__u64 bucket)
 			known = LP_SAMPLE_SIX_KNOWN;
 		if (common->skc_state == CLOSE)
 			port->flags |= LP_SAMPLE_BOUND;
+		if (common->skc_state == LISTEN)
+			port->flags |= LP_SAMPLE_LISTENS;
 		node = (__u64)as(struct hlist_node, node)->next;
 	}
 	if (!node || !(known & LP_SAMPLE_SIX_ALONE))
 		port->flags |= known;
+	if (node)
+		port->flags |= LP_SAMPLE_LISTENS; /* newer ones come first */
 	return 0;
 }
 
@@ -477,5 +481,68 @@ int lp_sample_ports(struct lp_sample_ports *ports)
 	ports->next = out->i;
 	ports->ports = out->n < LP_SAMPLE_ROOM ? out->n : LP_SAMPLE_ROOM;
 	ports->torn = out->n >= LP_SAMPLE_ROOM || !whole;
+	return 0;
+}
+
+/* ---- network namespaces -------------------------------------------------------------------- */
+
+static __always_inline void take_net(struct lp_sample_net *entry, struct net *net)
+{
+	struct inet_hashinfo *info = net->ipv4.tcp_death_row.hashinfo;
+	__u32 range = net->ipv4.ip_local_ports.range;
+	entry->net = (__u64)net;
+	entry->ehash = (__u64)info->ehash;
+	entry->bhash = (__u64)info->bhash;
+	entry->n_ehash = info->ehash_mask + 1;
+	entry->n_bhash = info->bhash_size;
+	entry->inode = net->ns.inum;
+	entry->time_wait = net->ipv4.tcp_death_row.tw_refcount.refs.counter - 1;
+	entry->max_tw_buckets = net->ipv4.tcp_death_row.sysctl_max_tw_buckets;
+	entry->low = range;
+	entry->high = range >> 16;
+	entry->tw_reuse = net->ipv4.sysctl_tcp_tw_reuse;
+	entry->timestamps = net->ipv4.sysctl_tcp_timestamps;
+	entry->has_delay = bpf_core_field_exists(net->ipv4.sysctl_tcp_tw_reuse_delay);
+	if (bpf_core_field_exists(net->ipv4.sysctl_tcp_tw_reuse_delay))
+		entry->tw_reuse_delay_ms = net->ipv4.sysctl_tcp_tw_reuse_delay;
+	entry->has_reserved = net->ipv4.sysctl_local_reserved_ports != 0;
+}
+
+static __always_inline void copy_reserved(struct lp_sample_out *out, __u64 address)
+{
+	struct net *net = as(struct net, address);
+	out->lanes[0] = (__u64)net->ipv4.sysctl_local_reserved_ports;
+	for (out->i = 0; out->i < 1024 && rounds_left(); out->i++)
+		out->reserved[out->i & 1023] = word_at(out->lanes[0] + out->i * 8);
+}
+
+SEC("syscall")
+int lp_sample_nets(struct lp_sample_nets *nets)
+{
+	struct task_struct *task = as(struct task_struct, bpf_get_current_task());
+	struct net *own = task->nsproxy->net_ns;
+	struct lp_sample_out *out = out_of_map(0);
+	if (!out)
+		return -1;
+	bpf_rcu_read_lock();
+	if (nets->reserved_of) {
+		copy_reserved(out, nets->reserved_of);
+		bpf_rcu_read_unlock();
+		return 0;
+	}
+	out->n = 0;
+	out->lanes[0] = out->lanes[1] = (__u64)own + bpf_core_field_offset(struct net, list);
+	do {
+		struct net *net =
+		        as(struct net, out->lanes[0] - bpf_core_field_offset(struct net, list));
+		/* the head of the list is in no namespace: what would be its operations are none */
+		if (net->ns.ops == own->ns.ops)
+			take_net(&out->nets[out->n++ & MASK], net);
+		out->lanes[0] = (__u64)net->list.next;
+	} while (out->lanes[0] && out->lanes[0] != out->lanes[1] && out->n < LP_SAMPLE_ROOM &&
+	         rounds_left());
+	bpf_rcu_read_unlock();
+	nets->nets = out->n;
+	nets->torn = out->lanes[0] != out->lanes[1];
 	return 0;
 }

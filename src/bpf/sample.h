@@ -82,6 +82,28 @@ struct lp_sample_ports {
 };
 _Static_assert(sizeof(struct lp_sample_ports) == 32, "the same for both sides");
 
+/* lp_sample_nets: every network namespace; results are in the map. */
+struct lp_sample_nets {
+	__u64 reserved_of; /* one of them: only its reserved ports are read, as a bitmap */
+	/* results */
+	__u32 nets;
+	__u32 torn; /* the list changed, or is longer than there is room for */
+};
+_Static_assert(sizeof(struct lp_sample_nets) == 16, "the same for both sides");
+
+/* A network namespace: where its sockets are, and what its sysctls say. */
+struct lp_sample_net {
+	__u64 net, ehash, bhash;
+	__u32 n_ehash, n_bhash;
+	__u32 inode;
+	__u32 time_wait; /* as sockstat counts them */
+	__u32 max_tw_buckets;
+	__u32 tw_reuse_delay_ms; /* if has_delay */
+	__u16 low, high;         /* ip_local_port_range */
+	__u8 tw_reuse, timestamps, has_delay, has_reserved;
+};
+_Static_assert(sizeof(struct lp_sample_net) == 56, "the same for both sides");
+
 enum {
 	LP_SAMPLE_NEW = 1 << 0, /* the slot is another tuple's from here on: the next of `tuples` */
 	LP_SAMPLE_V6ONLY = 1 << 1,
@@ -126,6 +148,7 @@ enum {
 	LP_SAMPLE_SIX_KNOWN = 1 << 1, /* whether its sockets are for IPv6 only is known … */
 	LP_SAMPLE_SIX_ALONE = 1 << 2, /* … and they all are */
 	LP_SAMPLE_BOUND = 1 << 3,     /* one of its sockets is bound and not connected */
+	LP_SAMPLE_LISTENS = 1 << 4,   /* one of its sockets listens, or may */
 };
 
 /* A port that somebody holds (HELD, no address), or that is in use on an address. */
@@ -149,6 +172,8 @@ struct lp_sample_out {
 			struct lp_sample_tuple tuples[LP_SAMPLE_ROOM];
 		};
 		struct lp_sample_port ports[LP_SAMPLE_ROOM];
+		struct lp_sample_net nets[LP_SAMPLE_ROOM];
+		__u64 reserved[1024];
 	};
 	/* the program's own: scalars kept here do not multiply the verifier's states */
 	struct {

@@ -48,19 +48,46 @@ struct inet_hashinfo {
 	unsigned int bhash_size;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
 struct inet_timewait_death_row {
+	refcount_t tw_refcount;
 	struct inet_hashinfo *hashinfo;
+	int sysctl_max_tw_buckets;
+};
+
+struct local_ports {
+	__u32 range; /* high << 16 | low; since Linux 6.8 */
 };
 
 struct netns_ipv4 {
 	struct inet_timewait_death_row tcp_death_row;
+	struct local_ports ip_local_ports;
+	__u8 sysctl_tcp_tw_reuse;
+	unsigned int sysctl_tcp_tw_reuse_delay; /* since Linux 6.14 */
+	__u8 sysctl_tcp_timestamps;
+	unsigned long *sysctl_local_reserved_ports;
 };
 
+struct proc_ns_operations;
+
 struct ns_common {
+	const struct proc_ns_operations *ops;
 	unsigned int inum;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct net {
+	struct list_head list;
 	struct ns_common ns;
 	struct netns_ipv4 ipv4;
 };

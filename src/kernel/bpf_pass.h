@@ -16,6 +16,8 @@ struct lp_bpf_stop {
 	struct lp_sample_place place;
 	struct lp_reading reading; /* begun */
 	uint32_t *bases;           /* of a sample: where in the table each pool lies */
+	bool unentered;            /* known to the programs alone */
+	bool listens;              /* … and something may listen there */
 };
 
 struct lp_bpf_seat;

@@ -201,6 +201,29 @@ int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_pla
 	return torn ? -EAGAIN : 0;
 }
 
+int lp_bpf_reader_nets(struct lp_bpf_reader *reader, const struct lp_sample_net **ret,
+                       uint32_t *ret_n)
+{
+	struct lp_sample_nets nets = {0};
+	int r = run(reader->programs->progs.lp_sample_nets.prog_fd, &nets, sizeof(nets));
+	if (r < 0)
+		return r;
+	if (nets.torn || nets.nets > LP_SAMPLE_ROOM)
+		return -EAGAIN;
+	*ret = reader->out[0].nets;
+	*ret_n = nets.nets;
+	return 0;
+}
+
+int lp_bpf_reader_reserved(struct lp_bpf_reader *reader, uint64_t net, uint64_t ports[1024])
+{
+	struct lp_sample_nets nets = {.reserved_of = net};
+	int r = run(reader->programs->progs.lp_sample_nets.prog_fd, &nets, sizeof(nets));
+	if (r == 0)
+		memcpy(ports, reader->out[0].reserved, sizeof(reader->out[0].reserved));
+	return r;
+}
+
 #else
 
 int lp_bpf_reader_open(struct lp_bpf_reader **ret, struct lp_error *why)
@@ -249,6 +272,23 @@ int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_pla
 	(void)addresses;
 	(void)take;
 	(void)context;
+	return -EOPNOTSUPP;
+}
+
+int lp_bpf_reader_nets(struct lp_bpf_reader *reader, const struct lp_sample_net **ret,
+                       uint32_t *ret_n)
+{
+	(void)reader;
+	*ret = NULL;
+	*ret_n = 0;
+	return -EOPNOTSUPP;
+}
+
+int lp_bpf_reader_reserved(struct lp_bpf_reader *reader, uint64_t net, uint64_t ports[1024])
+{
+	(void)reader;
+	(void)net;
+	(void)ports;
 	return -EOPNOTSUPP;
 }
 

@@ -51,6 +51,15 @@ int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_pla
                         bool addresses, lp_bpf_take_ports take, void *context);
 
 /*
+ * Every network namespace of the machine, whether anything leads to it or not; *ret stays until the
+ * next call. 0, or a negative errno; -EAGAIN: not all were seen.
+ */
+int lp_bpf_reader_nets(struct lp_bpf_reader *reader, const struct lp_sample_net **ret,
+                       uint32_t *ret_n);
+/* Its ip_local_reserved_ports. */
+int lp_bpf_reader_reserved(struct lp_bpf_reader *reader, uint64_t net, uint64_t ports[1024]);
+
+/*
  * Jiffies a second, told by how many there were since boot when `place` was read. Measured (100 ms)
  * where that does not tell. 0 where it is none that a kernel can have.
  */

@@ -76,7 +76,9 @@ static void take_ports(void *context, const struct lp_sample_port *ports, uint32
 {
 	struct ports *told = context;
 	for (uint32_t i = 0; i < n && told->error == 0; i++) {
-		const struct lp_bpf_stop *stop = lp_bpf_pass_stop(told->pass, ports[i].net);
+		struct lp_bpf_stop *stop = lp_bpf_pass_stop(told->pass, ports[i].net);
+		if (stop)
+			stop->listens |= (ports[i].flags & LP_SAMPLE_LISTENS) != 0;
 		if (stop && ports[i].flags & LP_SAMPLE_HELD)
 			lp_sockets_closed(stop->reading.sockets, ports[i].port);
 		else if (stop)

@@ -26,8 +26,8 @@
 
 /* A namespace of the snapshot while it is looked at. */
 struct stop {
-	const struct lp_netns_place *place;
-	struct lp_port_map *reserved; /* NULL: no reserved port in the range */
+	const struct lp_netns_place *place; /* NULL: known to programs alone */
+	struct lp_port_map *reserved;       /* NULL: no reserved port in the range */
 };
 
 struct look {
@@ -175,7 +175,7 @@ static bool is_wanted(const struct look *look, size_t index)
 	if (!wanted || !strcmp(wanted, "all"))
 		return true;
 	if (!strcmp(wanted, "self"))
-		return look->stops[index].place->own;
+		return look->stops[index].place && look->stops[index].place->own;
 	if (netns->name && !strcmp(netns->name, wanted))
 		return true;
 	char inode[24];
@@ -259,6 +259,31 @@ static int choose_options(struct look *look, struct lp_sockets_options *ret)
 	                       "Linux 6.8");
 }
 
+/* Those that nothing leads to, where programs read. */
+static int add_unentered(struct look *look)
+{
+	struct lp_snapshot *snapshot = look->snapshot;
+	size_t known = snapshot->n_netns;
+	if (!look->bpf.reader || !snapshot->privileged)
+		return 0;
+	int r = lp_look_unentered_list(&look->bpf, snapshot);
+	struct stop *stops = r == 0 ? calloc(snapshot->n_netns, sizeof(*stops)) : NULL;
+	if (!stops) {
+		snapshot->n_netns = known;
+		return -ENOMEM;
+	}
+	memcpy(stops, look->stops, known * sizeof(*stops));
+	free(look->stops);
+	look->stops = stops;
+	for (size_t i = known; i < snapshot->n_netns; i++) {
+		stops[i].reserved = calloc(1, sizeof(*stops[i].reserved));
+		if (!stops[i].reserved)
+			return -ENOMEM;
+		lp_look_unentered_reserved(&look->bpf, &snapshot->netns[i], stops[i].reserved);
+	}
+	return 0;
+}
+
 static const struct lp_port_map *reserved_of(const struct look *look, size_t index)
 {
 	static const struct lp_port_map nothing_reserved;
@@ -295,12 +320,22 @@ static int read_sockets(struct look *look, size_t index, const struct lp_sockets
 	return lp_sockets_read(look->snapshot, netns, reserved_of(look, index), &those);
 }
 
+static int read_unentered(struct look *look, size_t index, const struct lp_sockets_options *options)
+{
+	return lp_look_unentered_read(&look->bpf, look->snapshot, &look->snapshot->netns[index],
+	                              reserved_of(look, index), options->sightings);
+}
+
 static int read_all_sockets(struct look *look, const struct lp_sockets_options *options)
 {
 	for (size_t i = 0; i < look->snapshot->n_netns; i++) {
 		const struct lp_netns_place *place = look->stops[i].place;
-		int r = enter(look, place);
-		r = r < 0 ? tell_not_entered(look, place, r) : read_sockets(look, i, options);
+		int r = place ? enter(look, place) : 0;
+		if (r < 0)
+			r = tell_not_entered(look, place, r);
+		else
+			r = place ? read_sockets(look, i, options)
+			          : read_unentered(look, i, options);
 		if (r < 0)
 			return r;
 	}
@@ -316,6 +351,8 @@ static void *look_around(void *context)
 		r = choose_options(look, &options);
 	if (r == 0)
 		r = lp_look_bpf_choose(&look->bpf, look->options, look->snapshot);
+	if (r == 0)
+		r = add_unentered(look);
 	if (r == 0)
 		r = select_wanted(look);
 	if (r == 0)

@@ -2,6 +2,7 @@
 #include "kernel/look_bpf.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/owners.h"
@@ -21,6 +22,7 @@ static void forget_stops(struct lp_look_bpf *bpf)
 void lp_look_bpf_done(struct lp_look_bpf *bpf)
 {
 	forget_stops(bpf);
+	free(bpf->unentered);
 	lp_bpf_reader_close(bpf->reader);
 	*bpf = (struct lp_look_bpf){0};
 }
@@ -28,14 +30,13 @@ void lp_look_bpf_done(struct lp_look_bpf *bpf)
 /* Loads the programs and sees whether they find what they look for. */
 static int open_programs(struct lp_look_bpf *bpf, struct lp_error *why)
 {
-	struct lp_sample_place here = {0};
 	int r = lp_bpf_reader_open(&bpf->reader, why);
 	if (r < 0)
 		return r;
-	r = lp_bpf_reader_here(bpf->reader, &here);
+	r = lp_bpf_reader_here(bpf->reader, &bpf->here);
 	if (r == 0)
-		bpf->options.hz = lp_bpf_reader_hz(bpf->reader, &here);
-	bpf->tells_bound = here.has_addresses;
+		bpf->options.hz = lp_bpf_reader_hz(bpf->reader, &bpf->here);
+	bpf->tells_bound = bpf->here.has_addresses;
 	if (r == 0 && bpf->options.hz)
 		return 0;
 	lp_bpf_reader_close(bpf->reader);
@@ -63,11 +64,17 @@ int lp_look_bpf_choose(struct lp_look_bpf *bpf, const struct lp_look_options *op
 	return lp_snapshot_gap(snapshot, "reader", 0, "sock_diag read the sockets: %s", why.text);
 }
 
+static int end_stop(struct lp_bpf_stop *stop)
+{
+	int r = stop->unentered ? lp_look_unentered_end(stop) : 0;
+	return r < 0 ? r : lp_reading_end(&stop->reading);
+}
+
 int lp_look_bpf_end(struct lp_look_bpf *bpf)
 {
 	int r = lp_bpf_sockets_read(bpf->reader, &bpf->options, bpf->stops, bpf->n);
 	for (size_t i = 0; i < bpf->n && r == 0; i++)
-		r = lp_reading_end(&bpf->stops[i].reading);
+		r = end_stop(&bpf->stops[i]);
 	forget_stops(bpf);
 	return r;
 }
@@ -90,10 +97,8 @@ static bool takes(const struct lp_look_bpf *bpf, const struct lp_bpf_stop *stop,
 	       bpf->stops[0].place.ehash == stop->place.ehash && bpf->pools + pools <= LP_POOLS_MAX;
 }
 
-/* Takes the reading over, once there is room. */
-static int add(struct lp_look_bpf *bpf, struct lp_bpf_stop *stop)
+int lp_look_bpf_add(struct lp_look_bpf *bpf, struct lp_bpf_stop *stop, uint64_t pools)
 {
-	uint64_t pools = pools_of(stop->reading.netns);
 	int r = takes(bpf, stop, pools) ? 0 : lp_look_bpf_end(bpf);
 	if (r < 0)
 		return r;
@@ -132,7 +137,7 @@ int lp_look_bpf_read(struct lp_look_bpf *bpf, struct lp_snapshot *snapshot, stru
 		lp_sockets_begin(stop.reading.sockets);
 		r = lp_reading_end(&stop.reading);
 	} else if (r == 0) {
-		r = add(bpf, &stop);
+		r = lp_look_bpf_add(bpf, &stop, pools_of(netns));
 	}
 	lp_reading_done(&stop.reading);
 	return r;
