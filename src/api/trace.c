@@ -3,11 +3,14 @@
 /* A trace as a library call: from the sources' events to lines. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "action/ledger_load.h"
 #include "api/take.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "kernel/ledger.h"
 #include "kernel/trace.h"
 #include "lastport/lastport.h"
 #include "view/event.h"
@@ -47,6 +50,48 @@ static int run(const struct lastport_trace_options *options, struct lp_trace *tr
 	return r < 0 ? r : lp_event_write_totals(&output->style, &output->totals, output->out);
 }
 
+/* A ledger to ask: that which is on, or one for as long as the trace takes. */
+struct asked {
+	struct lp_ledger *ledger;
+	struct lp_ledger_loaded *loaded; /* NULL: it is that which is on */
+	struct lp_error why;             /* none */
+};
+
+static void asked_done(struct asked *asked)
+{
+	lp_ledger_close(asked->ledger);
+	lp_ledger_unload(asked->loaded);
+}
+
+static int open_piece(void *context, const char *name)
+{
+	const struct lp_ledger_piece *pieces = lp_ledger_pieces(context);
+	for (size_t i = 0; i < LP_LEDGER_PIECES; i++)
+		if (!strcmp(pieces[i].name, name)) {
+			int fd = fcntl(pieces[i].fd, F_DUPFD_CLOEXEC, 0);
+			return fd < 0 ? lp_errno() : fd;
+		}
+	return -ENOENT;
+}
+
+/* Nothing is pinned: what is loaded goes with this process, however it ends. */
+static int load_ledger(struct asked *asked)
+{
+	enum { MEMORY_MIB = 8 };
+	int r = lp_ledger_load(MEMORY_MIB, &asked->loaded, &asked->why);
+	if (r == 0)
+		r = lp_ledger_attach(asked->loaded, &asked->why);
+	if (r == 0)
+		r = lp_ledger_open_by(open_piece, asked->loaded, &asked->ledger, &asked->why);
+	return r;
+}
+
+static void ask_ledger(struct asked *asked)
+{
+	if (lp_ledger_open(lp_bpffs(), &asked->ledger, &asked->why) < 0)
+		(void)load_ledger(asked);
+}
+
 static int open_and_run(const struct lastport_trace_options *given, FILE *out, struct lp_error *err)
 {
 	enum { SECOND_MS = 1000 };
@@ -55,10 +100,14 @@ static int open_and_run(const struct lastport_trace_options *given, FILE *out, s
 		return lp_fail(err, EINVAL, "options are of a newer version of the library");
 	struct output output = {.style = {options.json, options.unicode, options.colour},
 	                        .out = out};
+	_cleanup_(asked_done) struct asked asked = {0};
+	ask_ledger(&asked);
 	const struct lp_trace_options trace_options = {
 	        .netns = options.netns,
 	        .interval_ms = options.interval_ms ? options.interval_ms : SECOND_MS,
 	        .each = options.each,
+	        .ledger = asked.ledger,
+	        .no_ledger = asked.why.text,
 	};
 	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
 	_cleanup_(lp_trace_closep) struct lp_trace *trace = NULL;

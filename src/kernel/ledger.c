@@ -55,8 +55,15 @@ static int tell_closed(int error, struct lp_error *why)
 	}
 }
 
-static int open_pinned(const char *bpffs, const char *name)
+/* Gives a new descriptor of a piece by its name, or a negative errno. */
+struct opener {
+	int (*open)(void *context, const char *name);
+	void *context;
+};
+
+static int open_pinned(void *context, const char *name)
 {
+	const char *bpffs = context;
 	char path[4096];
 	int n = snprintf(path, sizeof(path), "%s/" LP_LEDGER_FOLDER "/" LP_LEDGER_PINNED "/%s",
 	                 bpffs, name);
@@ -65,11 +72,12 @@ static int open_pinned(const char *bpffs, const char *name)
 	return lp_bpf_get(path);
 }
 
-/* Maps a pinned array whose entries are of `size` bytes. -EPROTO: it is another one. */
-static int map_pinned(const char *bpffs, const char *name, size_t size, struct lp_ledger_map *ret)
+/* Maps an array whose entries are of `size` bytes. -EPROTO: it is another one. */
+static int map_piece(const struct opener *opener, const char *name, size_t size,
+                     struct lp_ledger_map *ret)
 {
 	/* not BPF_F_RDONLY: the kernel maps only what may be written, though for reading */
-	_cleanup_(lp_close_fd) int fd = open_pinned(bpffs, name);
+	_cleanup_(lp_close_fd) int fd = opener->open(opener->context, name);
 	if (fd < 0)
 		return fd;
 	struct bpf_map_info info;
@@ -86,7 +94,7 @@ static int map_pinned(const char *bpffs, const char *name, size_t size, struct l
 	return 0;
 }
 
-static int map_all(struct lp_ledger *ledger, const char *bpffs)
+static int map_all(struct lp_ledger *ledger, const struct opener *opener)
 {
 	const struct {
 		const char *name;
@@ -99,7 +107,7 @@ static int map_all(struct lp_ledger *ledger, const char *bpffs)
 	        {"refusals", &ledger->refusals, sizeof(struct lp_ledger_refused_set)},
 	};
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-		int r = map_pinned(bpffs, maps[i].name, maps[i].size, maps[i].map);
+		int r = map_piece(opener, maps[i].name, maps[i].size, maps[i].map);
 		if (r < 0)
 			return r;
 		if (maps[i].map->sets & (maps[i].map->sets - 1))
@@ -109,10 +117,10 @@ static int map_all(struct lp_ledger *ledger, const char *bpffs)
 }
 
 /* The control comes first: it tells whether the rest is what this program knows. */
-static int open_control(struct lp_ledger *ledger, const char *bpffs)
+static int open_control(struct lp_ledger *ledger, const struct opener *opener)
 {
-	int r = map_pinned(bpffs, "control", sizeof(struct lp_ledger_control),
-	                   &ledger->control_map);
+	int r = map_piece(opener, "control", sizeof(struct lp_ledger_control),
+	                  &ledger->control_map);
 	if (r < 0)
 		return r;
 	ledger->control = ledger->control_map.rows;
@@ -122,28 +130,28 @@ static int open_control(struct lp_ledger *ledger, const char *bpffs)
 	return 0;
 }
 
-static int open_all(struct lp_ledger *ledger, const char *bpffs)
+static int open_all(struct lp_ledger *ledger, const struct opener *opener)
 {
-	int r = open_control(ledger, bpffs);
+	int r = open_control(ledger, opener);
 	if (r < 0)
 		return r;
-	r = map_all(ledger, bpffs);
+	r = map_all(ledger, opener);
 	if (r == 0) {
-		_cleanup_(lp_close_fd) int link = open_pinned(bpffs, "link");
-		ledger->program = open_pinned(bpffs, "program");
+		_cleanup_(lp_close_fd) int link = opener->open(opener->context, "link");
+		ledger->program = opener->open(opener->context, "program");
 		r = link < 0 ? link : ledger->program < 0 ? ledger->program : 0;
 	}
 	return r == -ENOENT ? -EUCLEAN : r;
 }
 
-int lp_ledger_open(const char *bpffs, struct lp_ledger **ret, struct lp_error *why)
+static int open_by(const struct opener *opener, struct lp_ledger **ret, struct lp_error *why)
 {
 	_cleanup_(lp_ledger_closep) struct lp_ledger *ledger = calloc(1, sizeof(*ledger));
 	*ret = NULL;
 	if (!ledger)
 		return lp_fail(why, ENOMEM, "out of memory");
 	ledger->program = -1;
-	int r = open_all(ledger, bpffs);
+	int r = open_all(ledger, opener);
 	if (r == -EPROTO)
 		return lp_fail(why, EPROTO,
 		               "the ledger is of another version of lastport: 'lastport ledger on' "
@@ -156,6 +164,19 @@ int lp_ledger_open(const char *bpffs, struct lp_ledger **ret, struct lp_error *w
 		return tell_closed(r, why);
 	*ret = lp_take_ptr(ledger);
 	return 0;
+}
+
+int lp_ledger_open(const char *bpffs, struct lp_ledger **ret, struct lp_error *why)
+{
+	const struct opener opener = {open_pinned, (void *)bpffs};
+	return open_by(&opener, ret, why);
+}
+
+int lp_ledger_open_by(int (*open)(void *context, const char *name), void *context,
+                      struct lp_ledger **ret, struct lp_error *why)
+{
+	const struct opener opener = {open, context};
+	return open_by(&opener, ret, why);
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */

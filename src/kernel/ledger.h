@@ -21,6 +21,9 @@ const char *lp_bpffs(void);
  * `why` says it in a sentence. *ret is the caller's.
  */
 int lp_ledger_open(const char *bpffs, struct lp_ledger **ret, struct lp_error *why);
+/* The same of one that is not pinned: `open` gives a new descriptor of each piece by its name. */
+int lp_ledger_open_by(int (*open)(void *context, const char *name), void *context,
+                      struct lp_ledger **ret, struct lp_error *why);
 void lp_ledger_close(struct lp_ledger *ledger);
 static inline void lp_ledger_closep(struct lp_ledger **ledger)
 {

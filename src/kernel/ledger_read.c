@@ -139,6 +139,8 @@ static int add_refusal(struct lp_ledger_facts *facts, size_t *room,
 	        .refused = refused,
 	        .first_ms = wall_ms(row->first),
 	        .last_ms = wall_ms(row->seen),
+	        .all = row->no_port + row->bound_port,
+	        .all_ns = row->total_ns,
 	};
 	lp_ledger_copy_party(&row->process, row->command, &refusal->party);
 	return 0;

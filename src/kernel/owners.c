@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "kernel/cgroup.h"
 #include "kernel/ledger.h"
 #include "kernel/owners_tally.h"
+#include "kernel/scan.h"
 
 void lp_owner_notes_done(struct lp_owner_notes *notes)
 {
@@ -158,14 +158,6 @@ static int name_all(const struct lp_kernel *kernel, struct lp_snapshot *snapshot
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-/* Whether /proc numbers processes as the ledger does: by the initial namespace of pids. */
-static bool shows_initial_pids(const struct lp_kernel *kernel)
-{
-	enum { PROC_PID_INIT_INO = 0xeffffffc }; /* include/linux/proc_ns.h */
-	struct stat st;
-	return fstatat(kernel->proc, "self/ns/pid", &st, 0) == 0 && st.st_ino == PROC_PID_INIT_INO;
-}
-
 static int compare_pools(const void *a, const void *b)
 {
 	const struct lp_tally *x = a, *y = b;
@@ -196,7 +188,7 @@ int lp_owners_find(const struct lp_kernel *kernel, struct lp_owner_notes *notes,
 	if (!snapshot->owners)
 		return -ENOMEM;
 	snapshot->n_owners = tallies.n;
-	tallies.own_pids = notes->ledger && shows_initial_pids(kernel);
+	tallies.own_pids = notes->ledger && lp_processes_are_initial(kernel);
 	for (size_t i = 0; i < tallies.n; i++) {
 		snapshot->owners[i].pool = wishes[i].pool;
 		tallies.items[i] = (struct lp_tally){

@@ -136,6 +136,9 @@ bool lp_mount_hides_processes(const struct lp_mount *mount);
 /* Whether /proc may show the caller's own processes only, so that others can't even be counted. */
 bool lp_processes_are_hidden(const struct lp_kernel *kernel);
 
+/* Whether /proc numbers processes as the kernel's programs do: by the initial PID namespace. */
+bool lp_processes_are_initial(const struct lp_kernel *kernel);
+
 /* ---- /proc/PID/fd ------------------------------------------------------------------------- */
 
 /*

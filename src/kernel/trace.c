@@ -13,6 +13,7 @@
 #include "kernel/trace_sources.h"
 
 static const struct lp_trace_source *const sources[] = {
+        &lp_trace_ledger,
         &lp_trace_counters,
         &lp_trace_kmsg,
         &lp_trace_netfilter,
@@ -82,6 +83,7 @@ int lp_trace_emit(struct lp_trace *trace, struct lp_event *event)
 	        event->has_netns ? place_of(trace, event->netns) : NULL;
 	event->at_ms = lp_clock_wall_ms();
 	event->netns_name = place ? place->name : NULL;
+	event->netns_own = place && place->own;
 	return trace->take(trace->context, event);
 }
 

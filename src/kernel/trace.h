@@ -15,6 +15,8 @@ struct lp_trace_options {
 	const char *netns;    /* as in lp_look_options */
 	uint32_t interval_ms; /* between two questions: 1 or more */
 	bool each;            /* single events where a source has them, not counts of an interval */
+	struct lp_ledger *ledger; /* the caller's, open; or NULL … */
+	const char *no_ledger;    /* … and why not */
 };
 
 /* Gets each event. Nonzero ends the trace and is returned. */

@@ -11,3 +11,6 @@ extern const struct lp_trace_source lp_trace_kmsg;
 
 /* SYNs that netfilter drops, by place, from a program in the kernel. */
 extern const struct lp_trace_source lp_trace_netfilter;
+
+/* What the ledger counts: refused connects, first closers. */
+extern const struct lp_trace_source lp_trace_ledger;

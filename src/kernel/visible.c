@@ -38,3 +38,10 @@ bool lp_processes_are_hidden(const struct lp_kernel *kernel)
 	(void)lp_mounts_each(self, see_mount, &hidden);
 	return hidden;
 }
+
+bool lp_processes_are_initial(const struct lp_kernel *kernel)
+{
+	enum { PROC_PID_INIT_INO = 0xeffffffc }; /* include/linux/proc_ns.h */
+	struct stat st;
+	return fstatat(kernel->proc, "self/ns/pid", &st, 0) == 0 && st.st_ino == PROC_PID_INIT_INO;
+}

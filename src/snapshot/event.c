@@ -2,6 +2,8 @@
 #include "snapshot/event.h"
 
 const struct lp_event_name lp_event_names[LP_EVENTS] = {
+        [LP_EVENT_REFUSED] = {"refused", "refused"},
+        [LP_EVENT_CLOSED_FIRST] = {"closed-first", "closed first"},
         [LP_EVENT_TIME_WAIT_CUT] = {"time-wait-cut", "TIME_WAIT cut short"},
         [LP_EVENT_ACCEPT_QUEUE_FULL] = {"accept-queue-full", "accept queue full"},
         [LP_EVENT_SYN_QUEUE_FULL] = {"syn-queue-full", "SYN queue full"},

@@ -6,6 +6,8 @@
 #include "snapshot/snapshot.h"
 
 enum lp_event_kind {
+	LP_EVENT_REFUSED,       /* connect() without a port */
+	LP_EVENT_CLOSED_FIRST,  /* connections whose TIME_WAIT is kept on this side */
 	LP_EVENT_TIME_WAIT_CUT, /* TIME_WAITs destroyed at once: tcp_max_tw_buckets */
 	LP_EVENT_ACCEPT_QUEUE_FULL,
 	LP_EVENT_SYN_QUEUE_FULL,
@@ -31,8 +33,20 @@ struct lp_event {
 	bool has_netns;
 	uint64_t netns;         /* inode; 0 where /proc does not tell the own one */
 	const char *netns_name; /* or NULL */
+	bool netns_own;         /* the tracer's */
 	uint64_t count;         /* how many this stands for */
 	struct lp_real rate;    /* of them a second, where they were counted over an interval */
-	const char *why;        /* a phrase; NULL: the kind says all */
 	const struct lp_log_entry *line; /* LP_EVENT_LOG: what it says */
+	/* whose doing; 0 processes: it does not say */
+	uint32_t processes;
+	pid_t pid; /* if it is one */
+	char command[16];
+	const char *cgroup; /* path, or NULL */
+	/* to where */
+	bool has_remote;
+	struct lp_address remote;
+	uint16_t remote_port;
+	struct lp_real search_ms; /* the search for a port took, on average */
+	const char *reason;       /* a word that stays put; or NULL */
+	const char *why;          /* the same as a phrase; NULL: the kind says all */
 };

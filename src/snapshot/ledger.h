@@ -45,7 +45,9 @@ struct lp_ledger_refusal {
 	uint16_t port;
 	enum lp_refusal why;
 	uint64_t refused;
-	int64_t first_ms, last_ms; /* since the epoch; of this party and destination, any reason */
+	/* of this party and destination, for any reason: first and last since the epoch … */
+	int64_t first_ms, last_ms;
+	uint64_t all, all_ns; /* … how many, and the time that their searches took */
 };
 
 /* [i] counts searches of less than 2^(i+10) ns; the last what took longer. */

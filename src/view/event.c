@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "snapshot/cgroup.h"
 #include "view/json_parts.h"
 #include "view/style.h"
 
@@ -25,7 +26,8 @@ static void clock_text(int64_t ms, char buf[LP_FIGURE_TEXT])
 static int put_netns(const struct lp_event_style *style, const struct lp_event *event, FILE *out)
 {
 	char name[LP_CELL];
-	if (!event->has_netns || (event->netns_name && !strcmp(event->netns_name, "host")))
+	if (!event->has_netns || event->netns_own ||
+	    (event->netns_name && !strcmp(event->netns_name, "host")))
 		return 0;
 	if (event->netns_name)
 		(void)snprintf(name, sizeof(name), "%s", event->netns_name);
@@ -44,6 +46,43 @@ static int put_line(const struct lp_event_style *style, const struct lp_log_entr
 	              subject);
 }
 
+static int put_process(const struct lp_event_style *style, const struct lp_event *event, FILE *out)
+{
+	char who[2 * LP_CELL], cgroup[LP_CELL], number[LP_FIGURE_TEXT];
+	if (!event->processes)
+		return 0;
+	lp_style_cgroup(event->cgroup, 0, cgroup);
+	const char *command = *event->command ? event->command : "?";
+	if (event->processes > 1)
+		(void)snprintf(who, sizeof(who), "%s (%s processes)%s", command,
+		               lp_text_count(event->processes, number), cgroup);
+	else
+		(void)snprintf(who, sizeof(who), "%s (%d)%s", command, event->pid, cgroup);
+	lp_text_clean(who, style->unicode);
+	return lp_put(out, " by %s", who);
+}
+
+static int put_remote(const struct lp_event_style *style, const struct lp_event *event, FILE *out)
+{
+	char remote[LP_ADDRESS_TEXT];
+	if (!event->has_remote)
+		return 0;
+	return lp_put(out, " %s %s", style->unicode ? "→" : "->",
+	              lp_address_port_text(&event->remote, event->remote_port, remote));
+}
+
+/* "7.3 ms", "16 µs" */
+static int put_search(const struct lp_event_style *style, const struct lp_event *event, FILE *out)
+{
+	char number[LP_FIGURE_TEXT];
+	if (!event->search_ms.known)
+		return 0;
+	if (event->search_ms.n >= 1)
+		return lp_put(out, ", search %s ms", lp_text_real(event->search_ms.n, number));
+	return lp_put(out, ", search %.0f %s", event->search_ms.n * 1000,
+	              style->unicode ? "µs" : "us");
+}
+
 static int write_text(const struct lp_event_style *style, const struct lp_event *event, FILE *out)
 {
 	char clock[LP_FIGURE_TEXT], count[LP_FIGURE_TEXT], rate[LP_FIGURE_TEXT];
@@ -52,9 +91,15 @@ static int write_text(const struct lp_event_style *style, const struct lp_event 
 	               style->colour ? "\033[1m" : "", lp_event_names[event->kind].label,
 	               style->colour ? "\033[0m" : "");
 	if (r == 0)
+		r = put_process(style, event, out);
+	if (r == 0)
+		r = put_remote(style, event, out);
+	if (r == 0)
 		r = put_netns(style, event, out);
 	if (r == 0 && event->rate.known)
 		r = lp_put(out, ", %s/s", lp_text_real(event->rate.n, rate));
+	if (r == 0)
+		r = put_search(style, event, out);
 	if (r == 0 && event->why)
 		r = lp_put(out, ": %s", event->why);
 	if (r == 0 && event->line)
@@ -116,16 +161,59 @@ static int set_line(json_t *object, const struct lp_log_entry *line)
 	return json_object_set_new(object, "subject", lp_json_text(line->subject));
 }
 
+/* What is not known is left out. */
+static int set_process(json_t *object, const struct lp_event *event)
+{
+	struct lp_cgroup_names names = {.runtime = ""};
+	if (!event->processes)
+		return 0;
+	if (event->cgroup)
+		lp_cgroup_names(event->cgroup, &names);
+	const struct {
+		const char *key, *text;
+	} texts[] = {{"command", event->command}, {"cgroup", event->cgroup},
+	             {"unit", names.unit},        {"container", names.container},
+	             {"runtime", names.runtime},  {"pod", names.pod}};
+	bool one = event->processes == 1;
+	int r = json_object_set_new(object, one ? "pid" : "processes",
+	                            json_integer(one ? event->pid : (json_int_t)event->processes));
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && r == 0; i++)
+		if (texts[i].text && *texts[i].text)
+			r = json_object_set_new(object, texts[i].key, lp_json_text(texts[i].text));
+	return r;
+}
+
+static int set_remote(json_t *object, const struct lp_event *event)
+{
+	char remote[LP_ADDRESS_TEXT];
+	if (!event->has_remote)
+		return 0;
+	if (json_object_set_new(object, "remote",
+	                        json_string(lp_address_text(&event->remote, remote))) < 0)
+		return -1;
+	return json_object_set_new(object, "remote_port", json_integer(event->remote_port));
+}
+
+/* In nanoseconds at the finest. */
+static json_t *milliseconds(double ms)
+{
+	return json_real((double)(int64_t)(ms * 1e6 + 0.5) / 1e6);
+}
+
 static json_t *event_object(const struct lp_event *event)
 {
+	const char *why = event->reason ? event->reason : event->why;
 	json_auto_t *object =
 	        json_pack("{s:o,s:s,s:I}", "at", lp_json_time(event->at_ms), "event",
 	                  lp_event_names[event->kind].name, "count", (json_int_t)event->count);
 	if (!object ||
 	    (event->has_netns && json_object_set_new(object, "netns", netns_object(event)) < 0) ||
 	    (event->rate.known && json_object_set_new(object, "rate", tenths(event->rate.n)) < 0) ||
-	    (event->why && json_object_set_new(object, "why", json_string(event->why)) < 0) ||
-	    (event->line && set_line(object, event->line) < 0))
+	    (event->line && set_line(object, event->line) < 0) || set_process(object, event) < 0 ||
+	    set_remote(object, event) < 0 ||
+	    (event->search_ms.known &&
+	     json_object_set_new(object, "search_ms", milliseconds(event->search_ms.n)) < 0) ||
+	    (why && json_object_set_new(object, "why", json_string(why)) < 0))
 		return NULL;
 	return json_incref(object);
 }

@@ -97,27 +97,27 @@ static size_t make_groups(const struct lp_pool_owners *owners, struct group grou
 
 /* ---- one line ------------------------------------------------------------------------------ */
 
-/* " nginx.service", " docker 3f2a9c0d7b1e": as short as people write it. */
-static void say_cgroup(struct line *line, const struct lp_owner *owner)
+void lp_style_cgroup(const char *cgroup, uint64_t id, char buf[LP_CELL])
 {
-	enum { SHORT_ID = 12, SHORT_UID = 8 };
+	enum { SHORT_ID = 12, SHORT_UID = 8, ID = 64 };
 	struct lp_cgroup_names names;
-	if (!owner->cgroup) {
-		if (owner->cgroup_id)
-			say(line, " cgroup %" PRIu64 ", gone", owner->cgroup_id);
+	buf[0] = '\0';
+	if (!cgroup) {
+		if (id)
+			(void)snprintf(buf, LP_CELL, " cgroup %" PRIu64 ", gone", id);
 		return;
 	}
-	lp_cgroup_names(owner->cgroup, &names);
+	lp_cgroup_names(cgroup, &names);
+	bool short_id = strlen(names.container) == ID;
 	if (*names.container)
-		say(line, " %s %.*s", *names.runtime ? names.runtime : "container",
-		    strlen(names.container) == 64 ? SHORT_ID : LP_CGROUP_CONTAINER,
-		    names.container);
+		(void)snprintf(buf, LP_CELL, " %s %.*s%s%.*s",
+		               *names.runtime ? names.runtime : "container",
+		               short_id ? SHORT_ID : LP_CGROUP_CONTAINER, names.container,
+		               *names.pod ? " of pod " : "", SHORT_UID, names.pod);
 	else if (*names.unit)
-		say(line, " %s", names.unit);
-	else if (strcmp(owner->cgroup, "/") != 0)
-		say(line, " %.200s", owner->cgroup);
-	if (*names.pod)
-		say(line, " of pod %.*s", SHORT_UID, names.pod);
+		(void)snprintf(buf, LP_CELL, " %.180s", names.unit);
+	else if (strcmp(cgroup, "/") != 0)
+		(void)snprintf(buf, LP_CELL, " %.180s", cgroup);
 }
 
 static void say_states(const struct lp_style *style, bool exact, struct line *line,
@@ -174,7 +174,9 @@ static void say_who(const struct group *group, bool sharing, struct line *line)
 		say(line, "(%d +%zu)", group->pid, group->n - 1);
 	else
 		say(line, "(%d%s)", group->pid, ended);
-	say_cgroup(line, group->first);
+	char cgroup[LP_CELL];
+	lp_style_cgroup(first->cgroup, first->cgroup_id, cgroup);
+	say(line, "%s", cgroup);
 	if (sharing)
 		say(line, ", shared with %" PRIu32 " more", group->sharing);
 }

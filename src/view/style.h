@@ -52,6 +52,9 @@ const char *lp_style_reset(const struct lp_style *style);
 /* "blue", "host", or the inode. */
 void lp_style_netns(const struct lp_style *style, size_t index, char buf[LP_CELL]);
 
+/* " nginx.service", " docker 3f2a9c0d7b1e": as short as people write it, or "". Not cleaned. */
+void lp_style_cgroup(const char *cgroup, uint64_t id, char buf[LP_CELL]);
+
 /* What the limit is a limit of, safe to print; empty when the kind says it all. */
 void lp_style_where(const struct lp_style *style, const struct lp_limit *limit, char buf[LP_CELL]);
 

@@ -211,9 +211,10 @@ def the_text_names_who_fills_a_pool(problems):
             problems.expect(run, "not known by whom: 2 TIME_WAIT (the ledger was off)" in run.out,
                             "does not say what is not known")
             run = Run("check", "--netns", "self", "--kind", "local-ports")
-            reader = json.loads(Run("--json", "--netns", "self").out)["reader"]
+            # a machine full of others' sockets is read by what does not tell them apart
+            few = int(Path("/proc/net/sockstat").read_text().split(" mem ")[0].split()[-1]) < 50000
             told = f", by {command} ({client.pid})" in run.out
-            problems.expect(run, told or reader != "diag", "does not say who")
+            problems.expect(run, told or not few, "does not say who")
     finally:
         Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("32768 60999")
 

@@ -4,17 +4,20 @@
 Runs itself again in a network namespace of its own.
 """
 
+import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from command import LASTPORT, TIMEOUT_S, WORLD, Run, main
-from peers import SERVER, pair
+from peers import PORTS, PYTHON, SERVER, cgroup, pair
 
 INSIDE = "LASTPORT_TEST_INSIDE"
 NOBODY = 65534
@@ -34,10 +37,10 @@ def sysctl(name, value):
 class Trace:
     """A trace of this namespace in JSON that runs while something happens."""
 
-    def __init__(self, *arguments, **more):
+    def __init__(self, *arguments, env=None, **more):
         self.child = subprocess.Popen(
             [LASTPORT, "trace", "--json", "--netns", "self", "--interval", "0.2", *arguments],
-            env=WORLD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+            env=WORLD | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
         self.lines, self.errors, self.status = [], "", None
 
     def read(self):
@@ -46,6 +49,19 @@ class Trace:
             raise OSError("the trace ended")
         self.lines.append(json.loads(line))
         return self.lines[-1]
+
+    def reads_ledger(self):
+        """Waits for the beginning. Whether it can tell what a ledger counts."""
+        wait_for_begin(self)
+        return not select.select([self.child.stdout], [], [], 0)[0]
+
+    def programs(self):
+        """The numbers of the programs it keeps in the kernel."""
+        found = set()
+        for entry in Path(f"/proc/{self.child.pid}/fdinfo").iterdir():
+            found |= {line.split()[1] for line in entry.read_text().splitlines()
+                      if line.startswith("prog_id:")}
+        return found
 
     def read_until(self, event, count):
         """Reads lines until so many of the event were told."""
@@ -71,13 +87,13 @@ class Trace:
 
 
 def wait_for_begin(trace):
-    """Until it waits for the end of an interval: its state is known by its descriptor of signals."""
-    fd = Path(f"/proc/{trace.child.pid}/wchan")
+    """Until it waits for the end of an interval."""
+    sleeps_in = Path(f"/proc/{trace.child.pid}/wchan")
     end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         if trace.child.poll() is not None:
             raise OSError("the trace ended")
-        if "poll" in fd.read_text():
+        if "poll" in sleeps_in.read_text():
             return
         time.sleep(0.001)
     raise OSError("the trace does not begin")
@@ -105,7 +121,7 @@ def time_waits_cut_short_are_counted(problems):
     if event["netns"]["inode"] != os.stat("/proc/self/ns/net").st_ino:
         problems.append(f"of another namespace: {event}")
     summary = trace.lines[-1]
-    if summary["event"] != "summary" or summary["counts"] != {"time-wait-cut": cut}:
+    if summary["event"] != "summary" or summary["counts"].get("time-wait-cut") != cut:
         problems.append(f"the summary: {summary}, expected {cut} cut short")
     if summary["lost"] or trace.status:
         problems.append(f"lost {summary['lost']}, status {trace.status}: {trace.errors}")
@@ -130,6 +146,176 @@ def a_full_accept_queue_is_told(problems):
         problems.append(f"{told} told, {counted} counted")
     if trace.status:
         problems.append(f"status {trace.status}")
+
+
+# Connects to a server that accepts nothing more than its queue holds; prints what came of each.
+CONNECTS = """
+import collections, errno, socket, sys
+address, port, n, how = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+came, held = collections.Counter(), []
+for i in range(n):
+    s = socket.socket(family)
+    s.setblocking(how != "nonblocking")
+    if how == "bound":
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 30000))
+    try:
+        s.connect((address, port))
+        came["made"] += 1
+    except BlockingIOError:
+        came["made"] += 1
+    except OSError as error:
+        came[errno.errorcode[error.errno]] += 1
+    held.append(s)
+print(came["made"], came["EADDRNOTAVAIL"], came["ECONNREFUSED"], len(came))
+"""
+
+
+def connects(address, port, n, how="blocking"):
+    """How many were made, had no port, and were refused by the other side; the pid of who tried."""
+    with subprocess.Popen([PYTHON, "-c", CONNECTS, address, str(port), str(n), how],
+                          stdout=subprocess.PIPE, text=True) as child:
+        out, _ = child.communicate(timeout=TIMEOUT_S)
+        return [int(figure) for figure in out.split()[:3]] + [child.pid]
+
+
+@contextlib.contextmanager
+def few_ports(n):
+    sysctl("ip_local_port_range", f"40000 {40000 + n - 1}")
+    sysctl("tcp_tw_reuse", 0)
+    try:
+        yield
+    finally:
+        sysctl("ip_local_port_range", "32768 60999")
+
+
+@contextlib.contextmanager
+def listener(address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as sock:
+        sock.bind((address, next(PORTS)))
+        sock.listen(1000)
+        yield sock.getsockname()[1]
+
+
+def expect_refused(problems, trace, address, port, tried, why):
+    made, no_port, _, pid = tried
+    if no_port <= 0 or made <= 0:
+        problems.append(f"{address}: {made} made, {no_port} without a port")
+    trace.read_until("refused", no_port)
+    told = [line for line in trace.lines if line["event"] == "refused"]
+    trace.lines = [line for line in trace.lines if line["event"] != "refused"]
+    for line in told:
+        found = {name: line.get(name) for name in ("remote", "remote_port", "pid", "command", "why")}
+        right = {"remote": address, "remote_port": port, "pid": pid,
+                 "command": Path(PYTHON).name, "why": why}
+        if found != right:
+            problems.append(f"{found}, expected {right}")
+        if not line["search_ms"] > 0:
+            problems.append(f"search took {line['search_ms']}")
+    if sum(line["count"] for line in told) != no_port:
+        problems.append(f"{sum(line['count'] for line in told)} told, {no_port} provoked")
+
+
+def refused_connects_are_counted(problems, env=None):
+    with few_ports(40), Trace(env=env) as trace:
+        if not trace.reads_ledger():
+            problems.append("refused connects are not traced")
+        for address in (SERVER, "::1"):
+            for how in ("blocking", "nonblocking"):
+                with listener(address) as port:
+                    tried = connects(address, port, 57, how)
+                    if tried[:2] != [40, 17]:
+                        problems.append(f"{how}: {tried[0]} made, {tried[1]} without a port")
+                    expect_refused(problems, trace, address, port, tried, "no-port")
+            with listener(address) as port:
+                tried = connects(address, port, 9, "bound")
+                expect_refused(problems, trace, address, port, tried, "bound-port")
+        trace.end()
+    if trace.lines[-1]["counts"].get("refused") != 2 * (17 + 17 + 8):
+        problems.append(f"in all {trace.lines[-1]}")
+
+
+def other_failures_are_not_counted(problems):
+    with Trace() as trace, few_ports(40):
+        trace.reads_ledger()
+        with socket.socket() as closed:
+            closed.bind((SERVER, 0))
+            tried = connects(SERVER, closed.getsockname()[1], 25)
+        if tried[2] != 25:
+            problems.append(f"{tried[2]} of 25 were refused by the other side")
+        trace.end()
+    if trace.count("refused"):
+        problems.append(f"{trace.count('refused')} told")
+
+
+def who_closes_first_is_told(problems):
+    with Trace() as trace, cgroup("web.service") as (group, _), \
+            pair([(30, {"cgroup": group})]) as (_, server, client):
+        trace.reads_ledger()
+        client.do("close", 20)
+        server.do("close", 30)
+        trace.read_until("closed-first", 30)
+        trace.end()
+    closers = {}
+    for line in trace.lines:
+        if line["event"] == "closed-first":
+            closers[line.get("pid")] = closers.get(line.get("pid"), 0) + line["count"]
+    units = {line.get("unit") for line in trace.lines if line.get("pid") == client.pid}
+    if units != {"web.service"}:
+        problems.append(f"of units {units}")
+    if closers != {client.pid: 20, server.pid: 10}:
+        problems.append(f"{closers}, expected {client.pid}: 20, {server.pid}: 10")
+
+
+def the_ledger_that_is_on_is_asked(problems):
+    with tempfile.TemporaryDirectory(prefix="lastport-bpffs-") as folder:
+        subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+        try:
+            env = {"LASTPORT_BPFFS": folder}
+            problems.status(Run("ledger", "on", env=env), 0)
+            with Trace(env=env) as trace:
+                trace.reads_ledger()
+                with Trace(env=env) as other:
+                    other.reads_ledger()
+                    mine, its = ({number for number in one.programs() if is_ledger(number)}
+                                 for one in (trace, other))
+                    if len(mine) != 1 or mine != its:
+                        problems.append("programs were loaded beside those of the ledger")
+                    other.end()
+                trace.end()
+            refused_connects_are_counted(problems, env)
+            problems.status(Run("ledger", "off", env=env), 0)
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def killed_it_leaves_nothing(problems):
+    with Trace() as trace:
+        trace.reads_ledger()
+        programs = trace.programs()
+        if not programs:
+            problems.append("no program was loaded")
+        trace.child.kill()
+        trace.child.communicate()
+    for _ in range(200):
+        left = [number for number in programs if is_loaded(number)]
+        if not left:
+            return
+        time.sleep(0.05)
+    problems.append(f"programs {left} are still there")
+
+
+def is_ledger(number):
+    told = subprocess.run(["bpftool", "prog", "show", "id", number], stdout=subprocess.PIPE,
+                          text=True, check=False)
+    return "lp_ledger_state" in told.stdout
+
+
+def is_loaded(number):
+    return subprocess.run(["bpftool", "prog", "show", "id", number], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def it_ends_by_itself(problems):
@@ -170,7 +356,9 @@ def a_closed_pipe_is_quiet(problems):
             problems.append(f"status {child.returncode}: {errors}")
 
 
-TESTS = [time_waits_cut_short_are_counted, a_full_accept_queue_is_told, it_ends_by_itself,
+TESTS = [refused_connects_are_counted, other_failures_are_not_counted, who_closes_first_is_told,
+         the_ledger_that_is_on_is_asked, killed_it_leaves_nothing,
+         time_waits_cut_short_are_counted, a_full_accept_queue_is_told, it_ends_by_itself,
          what_is_asked_for_wrongly_is_told, an_ordinary_user_gets_the_counters,
          a_closed_pipe_is_quiet]
 
