@@ -104,12 +104,13 @@ _Static_assert(sizeof(struct lp_ledger_destination) == 24, "the same for both si
 struct lp_ledger_search {
 	__u64 seen; /* as an owner's */
 	struct lp_ledger_destination to;
+	__u64 total_ns;
 	__u64 unmeasured; /* answered only when the SYN was sent again, or by TCP Fast Open */
 	/* those of the stretches `stretch` (CLOCK_MONOTONIC >> 36), by its last bit */
 	__u32 stretch[2];
 	__u32 recent[2][LP_LEDGER_TIMES];
 	__u32 times[LP_LEDGER_TIMES]; /* of all stretches before */
-	__u64 spare[6];
+	__u64 spare[5];
 };
 _Static_assert(sizeof(struct lp_ledger_search) == 384, "the same for both sides");
 

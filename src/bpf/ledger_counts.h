@@ -142,6 +142,7 @@ static __always_inline void count_time(struct lp_ledger_search *row, __u64 ns, _
 	__u32 was = row->stretch[slot], bucket = bucket_of(ns);
 	if (was != stretch && __sync_val_compare_and_swap(&row->stretch[slot], was, stretch) == was)
 		fold_stretch(row, slot);
+	__sync_fetch_and_add(&row->total_ns, ns);
 	if (bucket < LP_LEDGER_TIMES)
 		count(row->recent[slot][bucket]);
 }

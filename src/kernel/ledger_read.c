@@ -202,6 +202,7 @@ static int add_search(struct lp_ledger_facts *facts, size_t *room,
 	        .netns = row->to.netns,
 	        .remote = address_of(&row->to),
 	        .port = row->to.port,
+	        .total_ns = row->total_ns,
 	        .unmeasured = row->unmeasured,
 	};
 	copy_times(row, search);

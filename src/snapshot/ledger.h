@@ -60,6 +60,7 @@ struct lp_ledger_search_times {
 	uint16_t port;
 	uint64_t times[LP_SEARCH_TIMES];  /* since the ledger was turned on */
 	uint64_t recent[LP_SEARCH_TIMES]; /* in the last one or two stretches of 69 s */
+	uint64_t total_ns;                /* of all that were measured */
 	uint64_t unmeasured;              /* its SYN was sent twice, or with TCP Fast Open */
 };
 

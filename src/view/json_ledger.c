@@ -97,6 +97,7 @@ static json_t *search_object(const struct lp_ledger_facts *facts,
 	    set_remote(object, &search->remote, search->port) < 0 ||
 	    set_count(object, "connects", measured + search->unmeasured) < 0 ||
 	    set_count(object, "unmeasured", search->unmeasured) < 0 ||
+	    set_count(object, "total_us", search->total_ns / 1000) < 0 ||
 	    set_new(object, "below_us", histogram(search->times)) < 0 ||
 	    set_new(object, "recent_below_us", histogram(search->recent)) < 0)
 		return NULL;
