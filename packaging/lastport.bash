@@ -55,6 +55,9 @@ _lastport_options()
 	trace)
 		printf '%s\n' --each --for --interval --netns --json --colour --color
 		;;
+	explain)
+		printf '%s\n' --all --netns --json --colour --color --width
+		;;
 	plan)
 		printf '%s\n' --rate --hold --requests --sources --destinations --closer --role --nat \
 			--nat-ports --bind-first --loopback --burst --machine --netns --json --colour \
@@ -89,9 +92,12 @@ _lastport()
 	elif [[ $word == -* ]]; then
 		words=$(_lastport_options "$command")
 	elif [[ $COMP_CWORD -eq 1 || ($COMP_CWORD -eq 2 && $command == help) ]]; then
-		words='status check plan trace prove ledger help version'
+		words='status check explain plan trace prove ledger help version'
 	elif [[ $command == ledger ]]; then
 		words='on off show'
+	elif [[ $command == explain ]]; then
+		words="$_lastport_kinds pid: EADDRNOTAVAIL EADDRINUSE EMFILE ENFILE ETIMEDOUT ECONNREFUSED
+			ECONNRESET EHOSTUNREACH ENOBUFS ENOMEM EPERM EAGAIN"
 	elif [[ $command == prove ]]; then
 		words=$("${COMP_WORDS[0]}" prove --list 2>/dev/null | grep -v '^ ')
 	fi

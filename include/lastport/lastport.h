@@ -229,6 +229,38 @@ LASTPORT_API void lastport_ledger_free(struct lastport_ledger *ledger);
 LASTPORT_API int lastport_ledger_write_text(const struct lastport_ledger *ledger,
                                             const struct lastport_text_options *options, FILE *out);
 LASTPORT_API int lastport_ledger_write_json(const struct lastport_ledger *ledger, FILE *out);
+/* ---- explanations --------------------------------------------------------------------------- */
+
+struct lastport_explain_options {
+	size_t size;
+	/* "10.1.2.3:443", "pid:812", a kind of limit, a finding's id, an error's name, or a line of
+	 * a log; NULL: the worst limit now */
+	const char *what;
+	const char *netns; /* as for lastport_look() */
+};
+#define LASTPORT_EXPLAIN_OPTIONS_INIT                           \
+	{                                                       \
+		.size = sizeof(struct lastport_explain_options) \
+	}
+
+struct lastport_explanation;
+
+/*
+ * Which limits can be behind it, which is near now, and what to do. On success *ret is the
+ * caller's, to free with lastport_explanation_free(). -ENOMSG: `what` is not understood, and
+ * message says what would be. Other errors and message as those of lastport_look().
+ */
+LASTPORT_API int lastport_explain(const struct lastport_explain_options *options,
+                                  struct lastport_explanation **ret, char *message,
+                                  size_t message_size);
+LASTPORT_API void lastport_explanation_free(struct lastport_explanation *explanation);
+/* As lastport_write_json() and lastport_write_text(); with options->rows 0 every remedy. */
+LASTPORT_API int lastport_explanation_write_json(const struct lastport_explanation *explanation,
+                                                 FILE *out);
+LASTPORT_API int lastport_explanation_write_text(const struct lastport_explanation *explanation,
+                                                 const struct lastport_text_options *options,
+                                                 FILE *out);
+
 /* ---- plans: what so many connections need --------------------------------------------------- */
 
 enum lastport_role {

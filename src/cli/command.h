@@ -22,6 +22,7 @@ struct command {
 
 int status_main(int argc, char **argv);
 int check_main(int argc, char **argv);
+int explain_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int prove_main(int argc, char **argv);
 int trace_main(int argc, char **argv);

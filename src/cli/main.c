@@ -13,6 +13,7 @@ const struct command commands[] = {
         {"status", status_main, "the limits nearest to exhaustion (this is the default)"},
         {"check", check_main, "one line and an exit status for monitoring"},
         {"trace", trace_main, "what the kernel refuses and cuts short, as it happens"},
+        {"explain", explain_main, "which limit is behind an error, and what to do"},
         {"plan", plan_main, "what so many connections need, and the highest rate there is"},
         {"prove", prove_main, "what people say of these limits, settled on this kernel"},
         {"ledger", ledger_main, "who opened, who closed, who was refused: on, off, show"},

@@ -58,6 +58,11 @@ void lp_finding_cause(struct lp_finding *finding, const char *format, ...)
 void lp_finding_evidence(struct lp_finding *finding, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
+/* A line more of any list of texts; texts->torn where it did not fit into memory. */
+void lp_texts_add(struct lp_texts *texts, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+void lp_texts_done(struct lp_texts *texts);
+
 /* A remedy to be filled by those below; NULL when memory is short, which they take. */
 struct lp_remedy *lp_remedy_add(struct lp_finding *finding, const char *format, ...)
         __attribute__((format(printf, 2, 3)));

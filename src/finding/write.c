@@ -57,6 +57,13 @@ void lp_finding_evidence(struct lp_finding *finding, const char *format, ...)
 	append(&finding->evidence, text);
 }
 
+void lp_texts_add(struct lp_texts *texts, const char *format, ...)
+{
+	char *text;
+	FORMATTED(text, format);
+	append(texts, text);
+}
+
 struct lp_remedy *lp_remedy_add(struct lp_finding *finding, const char *format, ...)
 {
 	if (!lp_array_grow(&finding->remedies, &finding->room_remedies, finding->n_remedies,
@@ -159,7 +166,7 @@ void lp_remedies_settle(struct lp_finding *finding)
 	sort(finding->remedies, finding->n_remedies);
 }
 
-static void texts_done(struct lp_texts *texts)
+void lp_texts_done(struct lp_texts *texts)
 {
 	for (size_t i = 0; i < texts->n; i++)
 		free(texts->items[i]);
@@ -169,7 +176,7 @@ static void texts_done(struct lp_texts *texts)
 static void remedy_done(struct lp_remedy *remedy)
 {
 	free(remedy->title);
-	texts_done(&remedy->steps);
+	lp_texts_done(&remedy->steps);
 	free(remedy->effect);
 	free(remedy->risk);
 }
@@ -204,7 +211,7 @@ void lp_finding_done(struct lp_finding *finding)
 {
 	free(finding->summary);
 	free(finding->cause);
-	texts_done(&finding->evidence);
+	lp_texts_done(&finding->evidence);
 	for (size_t i = 0; i < finding->n_remedies; i++)
 		remedy_done(&finding->remedies[i]);
 	free(finding->remedies);

@@ -92,7 +92,7 @@ static int put_headline(const struct lp_style *style, FILE *out, const struct lp
 	return r == 0 ? lp_put(out, "%s", *colour ? lp_style_reset(style) : "") : r;
 }
 
-static int put_finding(const struct lp_style *style, FILE *out, const struct lp_finding *finding)
+int lp_finding_write(const struct lp_style *style, FILE *out, const struct lp_finding *finding)
 {
 	int r = lp_put(out, "\n");
 	if (r == 0)
@@ -147,7 +147,7 @@ int lp_findings_write(const struct lp_style *style, FILE *out)
 	size_t more = findings->n - n + findings->left_out;
 	int r = 0;
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = put_finding(style, out, &findings->items[i]);
+		r = lp_finding_write(style, out, &findings->items[i]);
 	if (r == 0 && more)
 		r = lp_put(out, "\nand %zu more finding%s%s\n", more, more == 1 ? "" : "s",
 		           n < findings->n ? ": --all" : " like these");

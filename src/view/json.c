@@ -126,7 +126,7 @@ json_t *lp_json_netns(const struct lp_netns *netns)
 	return json_incref(object);
 }
 
-static json_t *scope_object(const struct lp_limit *limit)
+json_t *lp_json_scope(const struct lp_limit *limit)
 {
 	struct lp_scope scope = {0};
 	json_auto_t *object = json_object();
@@ -235,7 +235,7 @@ static json_t *limit_object(const struct lp_report *report, size_t index)
 	if (set_new(object, "kind", json_string(limit->kind->name)) < 0 ||
 	    (limit->netns != LP_NO_NETNS &&
 	     set_new(object, "netns", lp_json_netns(&report->snapshot->netns[limit->netns])) < 0) ||
-	    set_new(object, "scope", scope_object(limit)) < 0 || set_figures(object, limit) < 0 ||
+	    set_new(object, "scope", lp_json_scope(limit)) < 0 || set_figures(object, limit) < 0 ||
 	    (limit->kind->of_pool && limit->pool &&
 	     set_new(object, "states", states_object(limit->pool)) < 0) ||
 	    set_forecast(object, &report->forecasts[index]) < 0 ||

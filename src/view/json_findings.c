@@ -2,7 +2,7 @@
 #include "view/json_parts.h"
 
 /* Texts of findings are UTF-8 from the start. */
-static json_t *text_list(const struct lp_texts *texts)
+json_t *lp_json_texts(const struct lp_texts *texts)
 {
 	json_auto_t *list = json_array();
 	for (size_t i = 0; i < texts->n; i++)
@@ -38,7 +38,7 @@ static json_t *remedy_list(const struct lp_finding *finding)
 	for (size_t i = 0; i < finding->n_remedies; i++) {
 		const struct lp_remedy *remedy = &finding->remedies[i];
 		json_t *object = json_pack("{s:s,s:o,s:s,s:s,s:o}", "title", remedy->title, "steps",
-		                           text_list(&remedy->steps), "effect", remedy->effect,
+		                           lp_json_texts(&remedy->steps), "effect", remedy->effect,
 		                           "risk", remedy->risk, "changes", change_list(remedy));
 		if (json_array_append_new(list, object) < 0)
 			return NULL;
@@ -75,10 +75,11 @@ static json_t *explains_list(const struct lp_report *report, const struct lp_fin
 	return json_incref(list);
 }
 
-static json_t *finding_object(const struct lp_report *report, const struct lp_finding *finding)
+json_t *lp_json_finding(const struct lp_report *report, const struct lp_finding *finding)
 {
 	json_auto_t *object = brief_object(report, finding);
-	if (!object || json_object_set_new(object, "evidence", text_list(&finding->evidence)) < 0 ||
+	if (!object ||
+	    json_object_set_new(object, "evidence", lp_json_texts(&finding->evidence)) < 0 ||
 	    json_object_set_new(object, "remedies", remedy_list(finding)) < 0 ||
 	    (finding->n_explains &&
 	     json_object_set_new(object, "explains", explains_list(report, finding)) < 0))
@@ -91,7 +92,7 @@ static json_t *finding_list(const struct lp_report *report)
 	const struct lp_findings *findings = &report->findings;
 	json_auto_t *list = json_array();
 	for (size_t i = 0; i < findings->n; i++)
-		if (json_array_append_new(list, finding_object(report, &findings->items[i])) < 0)
+		if (json_array_append_new(list, lp_json_finding(report, &findings->items[i])) < 0)
 			return NULL;
 	return json_incref(list);
 }

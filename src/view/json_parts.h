@@ -47,5 +47,14 @@ json_t *lp_json_log(const struct lp_snapshot *snapshot);
 /* The range and clients of a pool of source NAT, into the object of its limit. 0 or -ENOMEM. */
 int lp_json_nat(json_t *object, const struct lp_nat_pool *pool);
 
+/* What a limit is a limit of: {"local":…} */
+json_t *lp_json_scope(const struct lp_limit *limit);
+
+/* Texts that are UTF-8 already. */
+json_t *lp_json_texts(const struct lp_texts *texts);
+
+/* One finding with its evidence and remedies. */
+json_t *lp_json_finding(const struct lp_report *report, const struct lp_finding *finding);
+
 /* {"findings":[…],"not_judged":[…]} */
 json_t *lp_json_findings(const struct lp_report *report);

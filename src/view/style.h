@@ -114,6 +114,8 @@ bool lp_style_has_finding(const struct lp_style *style, const struct lp_limit *l
 /* The table, and what is said above and below it. Negative errno when writing failed. */
 int lp_table_write(const struct lp_style *style, FILE *out);
 int lp_summary_write(const struct lp_style *style, FILE *out);
+/* One finding, after an empty line; of its remedies the best, with style->rows 0 all. */
+int lp_finding_write(const struct lp_style *style, FILE *out, const struct lp_finding *finding);
 int lp_findings_write(const struct lp_style *style, FILE *out);
 int lp_notes_write(const struct lp_style *style, FILE *out);
 int lp_log_write(const struct lp_style *style, FILE *out);
