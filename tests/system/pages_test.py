@@ -97,6 +97,16 @@ def the_page_has_all_fields_of_json(problems):
         problems.append(f"lastport-status(1) lacks the field {name}")
 
 
+def the_page_of_findings_has_every_rule(problems):
+    text = (SOURCE / "docs/findings.md").read_text(encoding="utf-8")
+    rules = {rule for source in (SOURCE / "src/finding").glob("*.c")
+             for rule in re.findall(r'^\s+\.id = "([a-z-]+)",$', source.read_text(encoding="utf-8"),
+                                    re.M)}
+    if len(rules) < 24:
+        problems.append(f"only {len(rules)} rules were found")
+    compare(problems, "docs/findings.md", set(re.findall(r"^\| `([a-z-]+)` \|", text, re.M)), rules)
+
+
 def the_librarys_page_has_all_functions(problems):
     header = (SOURCE / "include/lastport/lastport.h").read_text(encoding="utf-8")
     functions = set(re.findall(r"\b(lastport_\w+)\(", re.sub(r"/\*.*?\*/", "", header, flags=re.S)))
@@ -191,6 +201,7 @@ if __name__ == "__main__":
         the_page_has_all_commands_and_kinds,
         the_page_has_all_fields_of_json,
         the_page_of_claims_has_every_claim,
+        the_page_of_findings_has_every_rule,
         the_librarys_page_has_all_functions,
         the_librarys_example_compiles,
         completion_has_the_options_of_help,
