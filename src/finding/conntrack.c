@@ -78,8 +78,9 @@ static void tell_evidence(const struct lp_netns *netns, struct lp_finding *findi
 {
 	const struct lp_conntrack_counters *counters = &netns->conntrack_counters;
 	if (counters->drop.known && counters->drop.n)
-		lp_finding_evidence(finding, "%s packets were dropped since the namespace began.",
-		                    TEXT_COUNT(counters->drop.n));
+		lp_finding_evidence(finding, "%s packet%s dropped since the namespace began.",
+		                    TEXT_COUNT(counters->drop.n),
+		                    counters->drop.n == 1 ? " was" : "s were");
 	if (counters->early_drop.known && counters->early_drop.n)
 		lp_finding_evidence(finding, "%s entries were evicted early for new ones.",
 		                    TEXT_COUNT(counters->early_drop.n));
@@ -91,11 +92,36 @@ static void tell_evidence(const struct lp_netns *netns, struct lp_finding *findi
 		                    TEXT_COUNT(netns->conntrack_time_wait_s.n));
 }
 
+/* Who has most entries, where they were read. */
+static void tell_talkers(const struct lp_netns *netns, struct lp_finding *finding)
+{
+	const struct lp_conntrack_detail *detail = netns->conntrack;
+	char address[LP_ADDRESS_TEXT];
+	if (!detail)
+		return;
+	if (detail->sources.n)
+		lp_finding_evidence(finding, "%s has most of them: %s, opened from there.",
+		                    lp_address_text(&detail->sources.items[0].address, address),
+		                    TEXT_COUNT(detail->sources.items[0].entries));
+	if (detail->destinations.n)
+		lp_finding_evidence(
+		        finding, "Most go to %s: %s.",
+		        lp_address_text(&detail->destinations.items[0].address, address),
+		        TEXT_COUNT(detail->destinations.items[0].entries));
+}
+
 static void tell_cause(const struct lp_netns *netns, struct lp_finding *finding)
 {
+	const struct lp_conntrack_detail *detail = netns->conntrack;
+	uint64_t established = detail ? detail->states[LP_CT_ESTABLISHED] : 0;
 	if (over(netns) * 2 >= netns->conntrack_entries.n)
 		lp_finding_cause(finding, "Most entries are of short connections that are over "
 		                          "already, and each is kept for some time.");
+	else if (established * 2 >= netns->conntrack_entries.n)
+		lp_finding_cause(finding,
+		                 "%s entries are of established connections: they are "
+		                 "open, or idle ones that are kept for days.",
+		                 TEXT_COUNT(established));
 	else
 		lp_finding_cause(finding, "So many connections are tracked, or were and have not "
 		                          "timed out: an idle one is kept for days.");
@@ -118,6 +144,7 @@ static void tell_full(const struct lp_judging *judging, const struct lp_subject 
 		                  1000));
 	lp_finding_evidence(finding, "Clients get no answer and time out.");
 	tell_evidence(netns, finding);
+	tell_talkers(netns, finding);
 }
 
 static void tell_near(const struct lp_judging *judging, const struct lp_subject *subject,
@@ -130,6 +157,7 @@ static void tell_near(const struct lp_judging *judging, const struct lp_subject 
 	tell_cause(netns, finding);
 	lp_finding_evidence(finding, "%s entries are left.", TEXT_COUNT(subject->limit->headroom));
 	tell_evidence(netns, finding);
+	tell_talkers(netns, finding);
 }
 
 /* Where a setting of the whole machine can be changed. */

@@ -39,7 +39,9 @@ static void tell_near(const struct lp_judging *judging, const struct lp_subject 
 		lp_finding_cause(finding, "Each connection takes one, and its soft RLIMIT_NOFILE "
 		                          "bounds them: beyond it calls fail with EMFILE.");
 	}
-	lp_finding_evidence(finding, "%s left.", TEXT_COUNT(limit->headroom));
+	lp_finding_evidence(finding, "%s %s left.",
+	                    limit->headroom ? TEXT_COUNT(limit->headroom) : "None",
+	                    limit->headroom > 1 ? "are" : "is");
 }
 
 static void advise_process(const struct lp_judging *judging, const struct lp_process *process,

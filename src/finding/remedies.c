@@ -63,7 +63,8 @@ static void figures_of_more(struct lp_remedy *remedy, const struct lp_outlook *n
                             const struct lp_outlook *then)
 {
 	lp_remedy_change(remedy, "ports", now->capacity, then->capacity);
-	lp_remedy_change(remedy, "opens/s that last", now->sustainable, then->sustainable);
+	if (now->time_wait > 0)
+		lp_remedy_change(remedy, "opens/s that last", now->sustainable, then->sustainable);
 	tell_relief(remedy, now, then);
 }
 

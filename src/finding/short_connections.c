@@ -48,7 +48,10 @@ static enum lp_severity test(const struct lp_judging *judging, const struct lp_s
 	}
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
 	bool pressed = limit->pressure >= LP_NEAR && share(netns, limit) * 2 >= limit->used;
-	return pressed ? LP_WARNING : LP_FINE;
+	/* one that was lowered below the ports is pressed by whatever there is */
+	bool lowered = limit->kind == &lp_time_wait_buckets &&
+	               limit->capacity <= netns->range_high.n - netns->range_low.n;
+	return pressed && !lowered ? LP_WARNING : LP_FINE;
 }
 
 static void tell_pool(const struct lp_judging *judging, const struct lp_subject *subject,

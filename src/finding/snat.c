@@ -70,7 +70,8 @@ static void tell(const struct lp_judging *judging, const struct lp_subject *subj
 	                 "destination, and the kernel gives up its search before the last "
 	                 "one is used.");
 	if (subject->forecast->chance.refused.known)
-		lp_finding_evidence(finding, "The next connection is dropped with %s.",
+		lp_finding_evidence(finding,
+		                    "The chance that the next connection is dropped is %s.",
 		                    TEXT_PERCENT((uint32_t)(chance(subject) * LP_FULL)));
 	if (lp_nat_clients(limit->nat, clients))
 		lp_finding_evidence(finding, "The client %s has %s of the ports.",

@@ -48,7 +48,7 @@ static int put_remedy(const struct lp_style *style, FILE *out, const struct lp_r
 		r = put(style, out, BODY, BODY, "%s", remedy->steps.items[i]);
 	if (r == 0 && *remedy->effect)
 		r = put(style, out, BODY, BODY, "Then: %s.", remedy->effect);
-	if (r == 0 && *remedy->risk)
+	if (r == 0 && strcmp(remedy->risk, "None.") != 0)
 		r = put(style, out, BODY, BODY, "Mind: %s", remedy->risk);
 	return r;
 }
@@ -62,13 +62,36 @@ static int put_remedies(const struct lp_style *style, FILE *out, const struct lp
 	return r;
 }
 
-static int put_evidence(const struct lp_style *style, FILE *out, const struct lp_texts *evidence)
+/* What hurts: the worst symptom, where there is one; the cause comes behind it. */
+static const char *headline(const struct lp_finding *finding)
 {
+	const struct lp_finding *worst = NULL;
+	for (size_t i = 0; i < finding->n_explains; i++)
+		if (!worst || finding->explains[i].severity > worst->severity)
+			worst = &finding->explains[i];
+	return worst ? worst->summary : finding->summary;
+}
+
+static int put_evidence(const struct lp_style *style, FILE *out, const struct lp_finding *finding)
+{
+	const struct lp_texts *evidence = &finding->evidence;
+	bool first = true;
 	int r = 0;
-	for (size_t i = 0; i < evidence->n && r == 0; i++)
-		r = i ? put(style, out, BODY, BODY, "%s", evidence->items[i])
-		      : put(style, out, LABEL, BODY, "Seen: %s", evidence->items[i]);
+	for (size_t i = 0; i < evidence->n && r == 0; i++) {
+		if (!strcmp(evidence->items[i], headline(finding)))
+			continue; /* it stands above */
+		r = put(style, out, first ? LABEL : BODY, BODY, "%s%s", first ? "Seen: " : "",
+		        evidence->items[i]);
+		first = false;
+	}
 	return r;
+}
+
+static int put_why(const struct lp_style *style, FILE *out, const struct lp_finding *finding)
+{
+	bool told = headline(finding) == finding->summary;
+	return put(style, out, LABEL, BODY, "Why: %s%s%s", told ? "" : finding->summary,
+	           told ? "" : " ", finding->cause);
 }
 
 /* "critical: …", and in which namespace where that does not go without saying. */
@@ -88,7 +111,7 @@ static int put_headline(const struct lp_style *style, FILE *out, const struct lp
 	if (r == 0)
 		r = put(style, out, 0, LABEL, "%s%s%s: %s [%s]",
 		        lp_severity_name(finding->severity), *netns ? " in " : "", netns,
-		        finding->summary, finding->rule->id);
+		        headline(finding), finding->rule->id);
 	return r == 0 ? lp_put(out, "%s", *colour ? lp_style_reset(style) : "") : r;
 }
 
@@ -98,10 +121,10 @@ int lp_finding_write(const struct lp_style *style, FILE *out, const struct lp_fi
 	if (r == 0)
 		r = put_headline(style, out, finding);
 	if (r == 0)
-		r = put(style, out, LABEL, BODY, "Why: %s", finding->cause);
+		r = put_why(style, out, finding);
 	if (r == 0)
 		r = put_remedies(style, out, finding);
-	return r == 0 ? put_evidence(style, out, &finding->evidence) : r;
+	return r == 0 ? put_evidence(style, out, finding) : r;
 }
 
 /* Every rule that lacks the same thing as the one at `first`. */
