@@ -99,130 +99,6 @@ bool lp_subject_is_exhausted(const struct lp_subject *subject)
 	       (subject->limit->pressure >= LP_NEARLY_FULL && runs_out_soon(subject));
 }
 
-/* ---- what is missing ------------------------------------------------------------------------ */
-
-static bool sockets_read(const struct lp_netns *netns)
-{
-	return netns->sockets_read;
-}
-
-static bool range_known(const struct lp_netns *netns)
-{
-	return netns->range_low.known && netns->range_high.known;
-}
-
-static bool reuse_known(const struct lp_netns *netns)
-{
-	return netns->tw_reuse.known && netns->timestamps.known;
-}
-
-/* Where nothing is tracked, there is nothing to know of it. */
-static bool tracks(const struct lp_netns *netns)
-{
-	return netns->conntrack_entries.known && netns->conntrack_max.known;
-}
-
-static bool buckets_known(const struct lp_netns *netns)
-{
-	return netns->conntrack_buckets.known || !tracks(netns);
-}
-
-static bool conntrack_time_known(const struct lp_netns *netns)
-{
-	return netns->conntrack_time_wait_s.known || !tracks(netns);
-}
-
-static bool counters_known(const struct lp_netns *netns)
-{
-	return netns->tcp_counters.paws_time_wait.known && netns->tcp_counters.passive_opens.known;
-}
-
-/* What a namespace must have for a rule to be judged in it. */
-static const struct need {
-	enum lp_need bit;
-	const char *missing;
-	bool (*met)(const struct lp_netns *netns);
-} needs_of_netns[] = {
-        {LP_NEED_SOCKETS, "the sockets could not be read", sockets_read},
-        {LP_NEED_RANGE, "ip_local_port_range is not known", range_known},
-        {LP_NEED_REUSE, "tcp_tw_reuse and tcp_timestamps are not known", reuse_known},
-        {LP_NEED_BUCKETS, "nf_conntrack_buckets is not known", buckets_known},
-        {LP_NEED_COUNTERS, "TCP's counters could not be read", counters_known},
-        {LP_NEED_CONNTRACK_TIME, "conntrack's timeouts are not known", conntrack_time_known},
-};
-enum { NEEDS_OF_NETNS = sizeof(needs_of_netns) / sizeof(needs_of_netns[0]) };
-
-/* The first thing missing, or NULL. */
-static const struct need *missing_in(const struct lp_rule *rule, const struct lp_netns *netns)
-{
-	for (size_t i = 0; i < NEEDS_OF_NETNS; i++)
-		if (rule->needs & needs_of_netns[i].bit && !needs_of_netns[i].met(netns))
-			return &needs_of_netns[i];
-	return NULL;
-}
-
-static int add_not_judged(struct lp_findings *findings, const struct lp_rule *rule, char *why)
-{
-	if (!lp_array_grow(&findings->not_judged, &findings->room_not_judged,
-	                   findings->n_not_judged, sizeof(*findings->not_judged))) {
-		free(why);
-		return -ENOMEM;
-	}
-	findings->not_judged[findings->n_not_judged++] =
-	        (struct lp_not_judged){.rule = rule, .why = why};
-	return 0;
-}
-
-static int tell_text(struct lp_findings *findings, const struct lp_rule *rule, const char *text)
-{
-	char *why = strdup(text);
-	return why ? add_not_judged(findings, rule, why) : -ENOMEM;
-}
-
-/* What the machine lacks: *judgeable is false where there is nothing to judge by. */
-static int tell_machine_lacks(const struct lp_judging *judging, const struct lp_rule *rule,
-                              struct lp_findings *findings, bool *judgeable)
-{
-	const struct lp_settings *settings = &judging->facts->snapshot->settings;
-	*judgeable = true;
-	if (rule->needs & LP_NEED_LEDGER && !judging->facts->snapshot->ledger) {
-		*judgeable = false;
-		return tell_text(findings, rule, "the ledger is off (lastport ledger on)");
-	}
-	if (!(rule->needs & LP_NEED_CONFIGURATION))
-		return 0;
-	*judgeable = settings->read;
-	if (!settings->read)
-		return tell_text(findings, rule, "sysctl files were not looked at");
-	return settings->unread ? tell_text(findings, rule, settings->unread) : 0;
-}
-
-/* Says once for each thing missing in how many namespaces it is. */
-static int tell_not_judged(const struct lp_judging *judging, const struct lp_rule *rule,
-                           struct lp_findings *findings)
-{
-	const struct lp_snapshot *snapshot = judging->facts->snapshot;
-	size_t lacking[NEEDS_OF_NETNS] = {0};
-	for (size_t i = 0; i < snapshot->n_netns; i++) {
-		const struct need *need = missing_in(rule, &snapshot->netns[i]);
-		if (need)
-			lacking[need - needs_of_netns]++;
-	}
-	for (size_t i = 0; i < NEEDS_OF_NETNS; i++) {
-		char *why;
-		if (!lacking[i])
-			continue;
-		int n = lacking[i] == snapshot->n_netns
-		                ? asprintf(&why, "%s", needs_of_netns[i].missing)
-		                : asprintf(&why, "%s in %zu of %zu namespaces",
-		                           needs_of_netns[i].missing, lacking[i],
-		                           snapshot->n_netns);
-		if (n < 0 || add_not_judged(findings, rule, why) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 /* ---- judging -------------------------------------------------------------------------------- */
 
 static struct lp_finding *grow(struct lp_findings *findings)
@@ -245,8 +121,6 @@ static bool said_already(const struct lp_findings *findings, const struct lp_rul
 static int judge_one(const struct lp_judging *judging, const struct lp_rule *rule,
                      const struct lp_subject *subject, size_t *so_far, struct lp_findings *findings)
 {
-	if (subject->netns != LP_NO_NETNS && missing_in(rule, lp_subject_netns(judging, subject)))
-		return 0;
 	enum lp_severity severity = rule->test(judging, subject);
 	if (severity == LP_FINE || (rule->once && said_already(findings, rule, subject->netns)))
 		return 0;
@@ -274,17 +148,24 @@ static int judge_limits(const struct lp_judging *judging, const struct lp_rule *
                         struct lp_findings *findings)
 {
 	const struct lp_limits *limits = judging->facts->limits;
-	size_t so_far = 0;
+	size_t so_far = 0, asked = LP_NO_NETNS;
+	bool judgeable = true;
 	int r = 0;
 	for (size_t i = 0; i < limits->n && r == 0; i++) {
 		const struct lp_limit *limit = &limits->items[i];
+		if (!lp_rule_is_about(rule, limit->kind) || limit->echo)
+			continue;
+		if (limit->netns != asked) {
+			asked = limit->netns;
+			judgeable = lp_rule_is_judgeable(judging, rule, asked);
+		}
 		const struct lp_subject subject = {
 		        .netns = limit->netns,
 		        .index = i,
 		        .limit = limit,
 		        .forecast = &judging->facts->forecasts[i],
 		};
-		if (lp_rule_is_about(rule, limit->kind) && !limit->echo)
+		if (judgeable)
 			r = judge_one(judging, rule, &subject, &so_far, findings);
 	}
 	return r;
@@ -296,9 +177,9 @@ static int judge_rule(const struct lp_judging *judging, const struct lp_rule *ru
 	struct lp_subject subject = {.netns = LP_NO_NETNS, .index = LP_NO_LIMIT};
 	size_t so_far = 0;
 	bool judgeable;
-	int r = tell_machine_lacks(judging, rule, findings, &judgeable);
+	int r = lp_rule_machine_lacks(judging, rule, findings, &judgeable);
 	if (r == 0)
-		r = tell_not_judged(judging, rule, findings);
+		r = lp_rule_namespaces_lack(judging, rule, findings);
 	if (r < 0 || !judgeable)
 		return r;
 	switch (rule->of) {
@@ -307,7 +188,8 @@ static int judge_rule(const struct lp_judging *judging, const struct lp_rule *ru
 	case LP_RULE_OF_NETNS:
 		for (size_t i = 0; i < judging->facts->snapshot->n_netns && r == 0; i++) {
 			subject.netns = i;
-			r = judge_one(judging, rule, &subject, &so_far, findings);
+			if (lp_rule_is_judgeable(judging, rule, i))
+				r = judge_one(judging, rule, &subject, &so_far, findings);
 		}
 		return r;
 	case LP_RULE_OF_MACHINE:

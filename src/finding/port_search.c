@@ -50,16 +50,15 @@ static struct search search_of(const struct lp_judging *judging, const struct lp
 static bool look(const struct lp_judging *judging, const struct lp_subject *subject,
                  struct lp_outlook *ret)
 {
-	return subject->limit->pool &&
+	/* below half there is nothing to search, and of most pools that is known at once */
+	return subject->limit->pool && subject->limit->used * 2 >= subject->limit->capacity &&
 	       lp_outlook_now(judging->facts->snapshot, subject->limit, subject->forecast, ret);
 }
 
 bool lp_port_search_is_slow(const struct lp_judging *judging, const struct lp_subject *subject)
 {
 	struct lp_outlook now;
-	/* a search takes as long in a cache-cold table: only beyond half it is the ports' fault */
-	return look(judging, subject, &now) && now.used * 2 >= now.capacity &&
-	       search_of(judging, subject, &now).cpu >= worth;
+	return look(judging, subject, &now) && search_of(judging, subject, &now).cpu >= worth;
 }
 
 static enum lp_severity test(const struct lp_judging *judging, const struct lp_subject *subject)

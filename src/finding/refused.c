@@ -11,6 +11,9 @@
 #include "limit/kinds.h"
 #include "snapshot/ledger.h"
 
+/* Looked at, of those that came within the last minute; those with most come first. */
+enum { RECENT = 64 };
+
 static bool has_pool(const struct lp_netns *netns, const struct lp_ledger_refusal *refusal)
 {
 	for (size_t i = 0; i < netns->n_pools; i++) {
@@ -22,14 +25,18 @@ static bool has_pool(const struct lp_netns *netns, const struct lp_ledger_refusa
 	return false;
 }
 
+static bool is_recent(const struct lp_judging *judging, const struct lp_ledger_refusal *refusal)
+{
+	return judging->facts->snapshot->taken_at_ms - refusal->last_ms <=
+	       (int64_t)LP_SOON_S * 1000;
+}
+
 static bool is_of(const struct lp_judging *judging, const struct lp_subject *subject,
                   const struct lp_ledger_refusal *refusal)
 {
-	const struct lp_snapshot *snapshot = judging->facts->snapshot;
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
 	const struct lp_pool *pool = subject->limit->pool;
-	if (refusal->party.netns != netns->inode ||
-	    snapshot->taken_at_ms - refusal->last_ms > (int64_t)LP_SOON_S * 1000)
+	if (refusal->party.netns != netns->inode)
 		return false;
 	if (!pool)
 		return subject->limit->family == refusal->remote.family &&
@@ -48,8 +55,12 @@ static struct refused refused_of(const struct lp_judging *judging, const struct 
 {
 	const struct lp_ledger_facts *ledger = judging->facts->snapshot->ledger;
 	struct refused sum = {0};
-	for (size_t i = 0; i < ledger->n_refusals; i++) {
+	size_t recent = 0;
+	for (size_t i = 0; i < ledger->n_refusals && recent < RECENT; i++) {
 		const struct lp_ledger_refusal *refusal = &ledger->refusals[i];
+		if (!is_recent(judging, refusal))
+			continue;
+		recent++;
 		if (!is_of(judging, subject, refusal))
 			continue;
 		sum.n += refusal->refused;

@@ -25,6 +25,18 @@ struct lp_judging {
 	const struct lp_facts *facts;
 };
 
+/* Whether the namespace has what the rule needs; of the whole machine (LP_NO_NETNS): always. */
+bool lp_rule_is_judgeable(const struct lp_judging *judging, const struct lp_rule *rule,
+                          size_t netns);
+/*
+ * Says what is missing for a rule: of the machine, where *judgeable is false when there is nothing
+ * to judge by at all; of namespaces, once for each thing with how many lack it. 0 or -ENOMEM.
+ */
+int lp_rule_machine_lacks(const struct lp_judging *judging, const struct lp_rule *rule,
+                          struct lp_findings *findings, bool *judgeable);
+int lp_rule_namespaces_lack(const struct lp_judging *judging, const struct lp_rule *rule,
+                            struct lp_findings *findings);
+
 /* What one rule looks at. */
 struct lp_subject {
 	size_t netns;                       /* or LP_NO_NETNS */
