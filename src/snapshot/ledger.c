@@ -44,8 +44,8 @@ struct lp_figure lp_search_quantile(const uint64_t times[LP_SEARCH_TIMES], doubl
 		return (struct lp_figure){0};
 	for (size_t i = 0; i < LP_SEARCH_TIMES; i++) {
 		below += times[i];
-		if ((double)below >= part * (double)all)
+		if ((double)below >= part * (double)all && i + 1 < LP_SEARCH_TIMES)
 			return lp_figure(UINT64_C(1) << (i + 10));
 	}
-	return lp_figure(UINT64_C(1) << (LP_SEARCH_TIMES + 9));
+	return lp_figure(UINT64_MAX);
 }

@@ -95,7 +95,9 @@ static inline void lp_ledger_facts_freep(struct lp_ledger_facts **facts)
 	lp_ledger_facts_free(*facts);
 }
 
-/* The time that a part (0 to 1) of the searches stayed below, in ns: the upper end of its bucket.
- * Not known without any. */
+/*
+ * The time that a part (0 to 1) of the searches stayed below, in ns: the upper end of its bucket.
+ * UINT64_MAX in the last one, which has none; not known without any searches.
+ */
 struct lp_figure lp_search_quantile(const uint64_t times[LP_SEARCH_TIMES], double part);
 uint64_t lp_search_count(const uint64_t times[LP_SEARCH_TIMES]);

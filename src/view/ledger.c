@@ -86,11 +86,13 @@ static int put_totals(const struct page *page)
 {
 	const struct lp_ledger_facts *facts = page->facts;
 	char opened[LP_FIGURE_TEXT], closed[LP_FIGURE_TEXT], refused[LP_FIGURE_TEXT];
-	return lp_put(page->out,
-	              "%s connects, %s of them refused for want of a port; %s sockets "
-	              "closed first.\n",
-	              lp_text_count(facts->opened, opened), lp_text_count(facts->refused, refused),
-	              lp_text_count(facts->closed_first, closed));
+	char text[256];
+	(void)snprintf(text, sizeof(text),
+	               "%s connects, %s of them refused for want of a port; %s sockets closed "
+	               "first.",
+	               lp_text_count(facts->opened, opened), lp_text_count(facts->refused, refused),
+	               lp_text_count(facts->closed_first, closed));
+	return lp_style_paragraph(page->style, page->out, text);
 }
 
 static int put_tables(const struct page *page)
@@ -171,6 +173,9 @@ static void below_text(const struct page *page, const uint64_t times[LP_SEARCH_T
 	struct lp_figure ns = lp_search_quantile(times, part);
 	if (!ns.known)
 		(void)snprintf(buf, LP_CELL, "%s", page->style->unknown);
+	else if (ns.n == UINT64_MAX)
+		(void)snprintf(buf, LP_CELL, "> %.1f s",
+		               (double)(UINT64_C(1) << (LP_SEARCH_TIMES + 8)) / 1e9);
 	else if (ns.n < 1000000)
 		(void)snprintf(buf, LP_CELL, "< %.0f %s", (double)ns.n / 1e3, micro(page));
 	else if (ns.n < 1000000000)
