@@ -101,7 +101,8 @@ static int open_and_run(const struct lastport_trace_options *given, FILE *out, s
 	struct output output = {.style = {options.json, options.unicode, options.colour},
 	                        .out = out};
 	_cleanup_(asked_done) struct asked asked = {0};
-	ask_ledger(&asked);
+	if (!options.each)
+		ask_ledger(&asked);
 	const struct lp_trace_options trace_options = {
 	        .netns = options.netns,
 	        .interval_ms = options.interval_ms ? options.interval_ms : SECOND_MS,

@@ -93,15 +93,6 @@ static __always_inline void connect_ends(struct sock *sk)
 	s->flags &= ~LP_LEDGER_SEARCHING;
 }
 
-/*
- * A FIN may also be sent late, when the SYN of a socket that was shut down is answered: then
- * whatever task happens to run is no closer. Who is at it holds the socket's lock.
- */
-static __always_inline bool is_task_at_it(const struct sock *sk)
-{
-	return sk->sk_lock.owned != 0;
-}
-
 /* The task that closes the socket, with `flags`; LP_LEDGER_NOBODY where none is at it. */
 static __always_inline __u32 closer_of(const struct sock *sk, __u64 now, __u8 *flags)
 {

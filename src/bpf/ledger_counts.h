@@ -5,34 +5,10 @@
  */
 
 #include "bpf/ledger_tables.h"
-
-enum { INET = 2, INET6 = 10 };
+/* behind the types */
+#include "bpf/destination.h"
 
 /* ---- destinations -------------------------------------------------------------------------- */
-
-static __always_inline void fill_destination(struct lp_ledger_destination *to,
-                                             const struct sock *sk)
-{
-	const struct sock_common *common = &sk->__sk_common;
-	__u32 *words = (__u32 *)to->remote;
-	words[0] = common->skc_daddr;
-	words[1] = words[2] = words[3] = 0;
-	to->family = INET;
-	to->port = bpf_ntohs(common->skc_dport);
-	to->netns = common->skc_net.net->ns.inum;
-	if (common->skc_family != INET6)
-		return;
-	const __u32 *six = common->skc_v6_daddr.in6_u.u6_addr32;
-	if (!six[0] && !six[1] && six[2] == bpf_htonl(0xffff)) {
-		words[0] = six[3];
-		return;
-	}
-	words[0] = six[0];
-	words[1] = six[1];
-	words[2] = six[2];
-	words[3] = six[3];
-	to->family = INET6;
-}
 
 #define as_u64(bytes, i) (((const __u64 *)(bytes))[i])
 

@@ -13,10 +13,7 @@
 #include "kernel/trace_sources.h"
 
 static const struct lp_trace_source *const sources[] = {
-        &lp_trace_ledger,
-        &lp_trace_counters,
-        &lp_trace_kmsg,
-        &lp_trace_netfilter,
+        &lp_trace_ledger, &lp_trace_each, &lp_trace_counters, &lp_trace_kmsg, &lp_trace_netfilter,
 };
 enum { SOURCES = sizeof(sources) / sizeof(sources[0]) };
 
@@ -26,9 +23,9 @@ struct lp_trace {
 	struct lp_snapshot *scratch; /* what the search for namespaces fills beside its list */
 	struct lp_netns_list namespaces;
 	struct opened {
-		bool open;
+		bool open, missing; /* neither: it is not wanted */
 		void *state;
-		struct lp_error why; /* if not open */
+		struct lp_error why; /* if missing */
 	} opened[SOURCES];
 	lp_trace_take take; /* while it runs */
 	void *context;
@@ -121,17 +118,19 @@ static int find_namespaces(struct lp_trace *trace, struct lp_error *err)
 
 static int open_sources(struct lp_trace *trace, struct lp_error *err)
 {
-	int r = -ENOENT, any = 0;
+	int any = 0, why = -ENOENT;
 	for (size_t i = 0; i < SOURCES; i++) {
 		struct opened *opened = &trace->opened[i];
-		r = sources[i]->open(trace, &opened->state, &opened->why);
+		int r = sources[i]->open(trace, &opened->state, &opened->why);
 		opened->open = r == 0;
+		opened->missing = r < 0;
 		any += opened->open;
+		why = r < 0 ? r : why;
 		if (r == -ENOMEM)
 			return lp_fail(err, ENOMEM, "out of memory");
 	}
 	return any ? 0
-	           : lp_fail(err, -r, "nothing can be traced: %s",
+	           : lp_fail(err, -why, "nothing can be traced: %s",
 	                     trace->opened[SOURCES - 1].why.text);
 }
 
@@ -155,7 +154,7 @@ bool lp_trace_missing(const struct lp_trace *trace, size_t index, const char **w
                       const char **why)
 {
 	for (size_t i = 0; i < SOURCES; i++) {
-		if (trace->opened[i].open || index-- > 0)
+		if (!trace->opened[i].missing || index-- > 0)
 			continue;
 		*what = sources[i]->what;
 		*why = trace->opened[i].why.text;

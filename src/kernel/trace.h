@@ -24,9 +24,15 @@ typedef int (*lp_trace_take)(void *context, const struct lp_event *event);
 
 struct lp_trace;
 
+/* What open() of a source returns that has nothing to do in this trace. */
+enum { LP_TRACE_NOT_WANTED = 1 };
+
 struct lp_trace_source {
 	const char *what; /* for people, of what is missing without it: "refused connects" */
-	/* 0 with *ret set, or a negative errno with err set: what is missing. The rest goes on. */
+	/*
+	 * 0 with *ret set; LP_TRACE_NOT_WANTED; or a negative errno with err set: what is missing.
+	 * The rest goes on.
+	 */
 	int (*open)(struct lp_trace *trace, void **ret, struct lp_error *err);
 	void (*close)(void *state);
 	/* What to wait for. NULL: is asked once an interval only. */

@@ -12,10 +12,9 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "kernel/cgroup.h"
 #include "kernel/ledger.h"
-#include "kernel/scan.h"
 #include "kernel/trace_sources.h"
+#include "kernel/trace_who.h"
 
 enum { LINES = 32 }; /* of one kind and interval; what is less goes into a last one */
 
@@ -38,9 +37,7 @@ struct shares {
 
 struct traced {
 	struct lp_ledger *ledger; /* not ours */
-	const struct lp_kernel *kernel;
-	struct lp_cgroups cgroups;
-	bool own_pids;
+	struct lp_trace_who who;
 	struct shares last; /* sorted by compare_rows() */
 	uint64_t lost, lost_before;
 	int64_t read_ns;
@@ -207,45 +204,20 @@ static int take_growth(struct lp_trace *trace, const struct traced *traced,
 
 /* ---- telling ------------------------------------------------------------------------------- */
 
-/* The path of its cgroup, "" where it is not known: of version 1 only a process itself tells. */
-static void find_cgroup(const struct traced *traced, const struct share *share, char *path,
-                        size_t size)
-{
-	path[0] = '\0';
-	if (share->processes == 1 && traced->own_pids &&
-	    lp_cgroup_of(traced->kernel, share->party.pid, path, size) == 0)
-		return;
-	if (traced->cgroups.mount < 0 ||
-	    lp_cgroups_path(&traced->cgroups, share->party.cgroup_id, path, size) < 0)
-		path[0] = '\0';
-}
-
-static int tell(struct lp_trace *trace, const struct traced *traced, const struct share *share,
+static int tell(struct lp_trace *trace, struct traced *traced, const struct share *share,
                 double seconds)
 {
-	static const char *const phrases[LP_REFUSALS] = {
-	        [LP_REFUSAL_NO_PORT] = "no port is left",
-	        [LP_REFUSAL_BOUND_PORT] = "the port that bind() gave it is in use to there",
-	};
-	char cgroup[LP_CGROUP_PATH];
 	struct lp_event event = {
 	        .kind = share->kind,
-	        .has_netns = true,
-	        .netns = share->party.netns,
 	        .count = share->count,
 	        .rate = lp_real((double)share->count / seconds),
-	        .processes = share->processes,
-	        .pid = share->party.pid,
 	};
-	memcpy(event.command, share->party.command, sizeof(event.command));
-	find_cgroup(traced, share, cgroup, sizeof(cgroup));
-	event.cgroup = *cgroup ? cgroup : NULL;
+	lp_trace_who_fill(&traced->who, &share->party, share->processes, &event);
 	if (share->kind == LP_EVENT_REFUSED) {
 		event.has_remote = true;
 		event.remote = share->remote;
 		event.remote_port = share->port;
-		event.reason = lp_refusal_name(share->why);
-		event.why = phrases[share->why];
+		lp_trace_why_refused(share->why, &event);
 	}
 	if (share->all)
 		event.search_ms = lp_real((double)share->all_ns / (double)share->all / 1e6);
@@ -253,8 +225,8 @@ static int tell(struct lp_trace *trace, const struct traced *traced, const struc
 }
 
 /* Of each kind the lines with most, and one for all the others. */
-static int tell_all(struct lp_trace *trace, const struct traced *traced,
-                    const struct shares *shares, double seconds)
+static int tell_all(struct lp_trace *trace, struct traced *traced, const struct shares *shares,
+                    double seconds)
 {
 	int r = 0;
 	for (size_t i = 0; i < shares->n && r == 0;) {
@@ -300,24 +272,23 @@ static void close_ledger(void *state)
 {
 	struct traced *traced = state;
 	shares_done(&traced->last);
-	lp_cgroups_close(&traced->cgroups);
+	lp_trace_who_done(&traced->who);
 	free(traced);
 }
 
 static int open_ledger(struct lp_trace *trace, void **ret, struct lp_error *err)
 {
 	const struct lp_trace_options *options = lp_trace_options(trace);
+	if (options->each)
+		return LP_TRACE_NOT_WANTED; /* trace_each.c tells the same */
 	if (!options->ledger)
 		return lp_fail(err, EPERM, "%s", options->no_ledger);
 	struct traced *traced = calloc(1, sizeof(*traced));
 	if (!traced)
 		return -ENOMEM;
-	*traced = (struct traced){.ledger = options->ledger,
-	                          .kernel = lp_trace_kernel(trace),
-	                          .cgroups = LP_CGROUPS_NONE,
-	                          .own_pids = lp_processes_are_initial(lp_trace_kernel(trace)),
-	                          .read_ns = lp_clock_ns()};
-	(void)lp_cgroups_open(traced->kernel, &traced->cgroups);
+	traced->ledger = options->ledger;
+	traced->read_ns = lp_clock_ns();
+	lp_trace_who_begin(&traced->who, lp_trace_kernel(trace));
 	int r = read_shares(traced, &traced->last);
 	if (r < 0) {
 		close_ledger(traced);

@@ -14,3 +14,6 @@ extern const struct lp_trace_source lp_trace_netfilter;
 
 /* What the ledger counts: refused connects, first closers. */
 extern const struct lp_trace_source lp_trace_ledger;
+
+/* The same one by one, where single events are asked for. */
+extern const struct lp_trace_source lp_trace_each;

@@ -17,6 +17,7 @@ from command import WORLD, Run, main
 from peers import PYTHON, SERVER, cgroup, pair
 
 INSIDE = "LASTPORT_TEST_INSIDE"
+READER = ("--reader", os.environ.get("LASTPORT_READER", "diag"))
 COMMAND = Path(PYTHON).name
 ID = "3f2a9c0d7b1e84565a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"
 
@@ -24,7 +25,7 @@ ID = "3f2a9c0d7b1e84565a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"
 def pool(problems, kind, states, **scope):
     """The pool once its connections are so: the last segments may be on their way."""
     for _ in range(100):
-        run = Run("--json", "--netns", "self", "--reader", "diag")
+        run = Run("--json", "--netns", "self", *READER)
         problems.status(run, 0)
         limits = [limit for limit in json.loads(run.out)["limits"]
                   if limit["kind"] == kind and scope.items() <= limit["scope"].items()]
@@ -45,7 +46,7 @@ def ends_of(problems, port, n):
     """The owners of both ends of connections to the server, once n of them are in TIME_WAIT."""
     ends = {}
     for _ in range(100):
-        run = Run("--json", "--netns", "self", "--reader", "diag")
+        run = Run("--json", "--netns", "self", *READER)
         problems.status(run, 0)
         limits = [limit for limit in json.loads(run.out)["limits"]
                   if port in (limit["scope"].get("remote_port"), limit["scope"].get("listener_port"))
@@ -106,7 +107,7 @@ def a_process_that_has_ended_is_named(problems):
                                          "closed_first"),
                [{"command": COMMAND, "ended": True, "processes": 2, "pid": None,
                  "closed_first": 15}])
-        run = Run("--netns", "self", "--reader", "diag", "--all")
+        run = Run("--netns", "self", *READER, "--all")
         line = f"by {COMMAND} (2 processes, ended): 15 TIME_WAIT"
         problems.expect(run, line in run.out, f"does not say {line!r}")
 
@@ -131,7 +132,7 @@ def containers_with_the_same_command_are_told_apart(problems):
     for owner in limit["owners"]:
         if "cgroup" in owner or not owner.get("cgroup_id"):
             problems.append(f"of a cgroup that is gone: {owner}")
-    run = Run("--netns", "self", "--reader", "diag", "--all")
+    run = Run("--netns", "self", *READER, "--all")
     problems.expect(run, f"cgroup {limit['owners'][0]['cgroup_id']}, gone" in run.out,
                     "does not say that it is gone")
 

@@ -167,7 +167,10 @@ for i in range(n):
         came["made"] += 1
     except OSError as error:
         came[errno.errorcode[error.errno]] += 1
-    held.append(s)
+    if how == "closing" and i >= 2:
+        s.close()
+    else:
+        held.append(s)
 print(came["made"], came["EADDRNOTAVAIL"], came["ECONNREFUSED"], len(came))
 """
 
@@ -291,6 +294,36 @@ def the_ledger_that_is_on_is_asked(problems):
             subprocess.run(["umount", folder], check=True)
 
 
+def each_event_is_a_line(problems):
+    with few_ports(40), Trace("--each") as trace, listener(SERVER) as port:
+        if not trace.reads_ledger():
+            problems.append("single events are not traced")
+        tried = connects(SERVER, port, 57)
+        trace.read_until("closed-first", 40)
+        if any(line["count"] != 1 for line in trace.lines):
+            problems.append("a line stands for more than one event")
+        if trace.count("refused") != 17:
+            problems.append(f"{trace.count('refused')} refused, expected 17")
+        expect_refused(problems, trace, SERVER, port, tried, "no-port")
+        trace.end()
+
+
+def what_is_lost_is_counted(problems):
+    many = 20000  # more than the ring holds
+    with few_ports(2), Trace("--each") as trace, listener(SERVER) as port:
+        trace.reads_ledger()
+        trace.child.send_signal(signal.SIGSTOP)
+        tried = connects(SERVER, port, many, "closing")
+        trace.child.send_signal(signal.SIGCONT)
+        trace.end()
+    summary = trace.lines[-1]
+    told = trace.count("refused") + trace.count("closed-first")
+    if tried[1] + 2 != many:
+        problems.append(f"{tried[1]} of {many} had no port")
+    if not summary["lost"] or told + summary["lost"] != many:
+        problems.append(f"{told} told and {summary['lost']} lost of {many}")
+
+
 def killed_it_leaves_nothing(problems):
     with Trace() as trace:
         trace.reads_ledger()
@@ -357,7 +390,7 @@ def a_closed_pipe_is_quiet(problems):
 
 
 TESTS = [refused_connects_are_counted, other_failures_are_not_counted, who_closes_first_is_told,
-         the_ledger_that_is_on_is_asked, killed_it_leaves_nothing,
+         the_ledger_that_is_on_is_asked, each_event_is_a_line, what_is_lost_is_counted, killed_it_leaves_nothing,
          time_waits_cut_short_are_counted, a_full_accept_queue_is_told, it_ends_by_itself,
          what_is_asked_for_wrongly_is_told, an_ordinary_user_gets_the_counters,
          a_closed_pipe_is_quiet]
