@@ -19,16 +19,23 @@ static const char *text_of(const json_t *object, const char *key)
 
 /* ---- chains -------------------------------------------------------------------------------- */
 
+static bool take_name(char *to, size_t size, const char *name)
+{
+	size_t length = strlen(name);
+	if (!length || length >= size)
+		return false;
+	memcpy(to, name, length);
+	return true;
+}
+
 static void add_chain(struct lp_nat_rules *rules, const char *family, const char *table,
                       const char *name)
 {
 	struct lp_nat_chain chain = {0};
-	if (!*family || !*table || !*name || strlen(family) >= sizeof(chain.family) ||
-	    strlen(table) >= sizeof(chain.table) || strlen(name) >= sizeof(chain.name))
+	if (!take_name(chain.family, sizeof(chain.family), family) ||
+	    !take_name(chain.table, sizeof(chain.table), table) ||
+	    !take_name(chain.name, sizeof(chain.name), name))
 		return;
-	strcpy(chain.family, family);
-	strcpy(chain.table, table);
-	strcpy(chain.name, name);
 	for (size_t i = 0; i < rules->n_chains; i++)
 		if (!memcmp(&rules->chains[i], &chain, sizeof(chain)))
 			return;

@@ -39,11 +39,9 @@ json_t *lp_json_netns(const struct lp_netns *netns);
 int lp_json_conntrack(json_t *object, const struct lp_snapshot *snapshot,
                       const struct lp_limit *limit);
 
-/* "2026-01-01T00:00:00.000Z" */
-json_t *lp_json_time(int64_t ms);
-
 /* {"log":[…]} or {"log_unread":…}, and what is missing from it */
 json_t *lp_json_log(const struct lp_snapshot *snapshot);
+
 /* The range and clients of a pool of source NAT, into the object of its limit. 0 or -ENOMEM. */
 int lp_json_nat(json_t *object, const struct lp_nat_pool *pool);
 
