@@ -26,7 +26,7 @@ struct place {
 	struct lab_ns ns;
 	struct lab_addr at[LISTENERS];
 	struct lab_fds fds;
-	int64_t max;
+	int64_t max, buckets; /* the machine's */
 };
 
 static void place_make(struct place *place)
@@ -43,12 +43,34 @@ static void place_make(struct place *place)
 	}
 	place->max = lab_conntrack_max(&err);
 	assert_ok((int)place->max, err);
+	char text[32];
+	assert_ok(lab_sysctl_get(&place->ns, &err, "netfilter/nf_conntrack_buckets", text,
+	                         sizeof(text)),
+	          err);
+	place->buckets = strtol(text, NULL, 10);
 }
 
 static void place_done(struct place *place)
 {
 	lab_fds_done(&place->fds);
 	lab_ns_done(&place->ns);
+}
+
+/* A full table takes 300 bytes an entry, and evictions go by how its buckets compare with it. */
+static void skip_if_too_large(struct place *place, bool evicts)
+{
+	enum { MOST = 1 << 20 };
+	const char *why = NULL;
+	if (place->max > MOST)
+		why = "a full table would take too much memory";
+	else if (evicts && place->buckets > place->max)
+		why = "there are more buckets than entries";
+	if (!why)
+		return;
+	note("nf_conntrack_max is %lld, buckets %lld: %s", (long long)place->max,
+	     (long long)place->buckets, why);
+	place_done(place);
+	skip();
 }
 
 /* Entries as if of connections from 10.FROM.0.1; each client has 30,000 ports a server. */
@@ -137,6 +159,7 @@ static void headroom_is_exact_for_assured_entries(void **state)
 	enum { ROOM = 7 };
 	struct place place;
 	place_make(&place);
+	skip_if_too_large(&place, false);
 	fill(&place, 1, (uint32_t)place.max - ROOM, false);
 	struct answer answer;
 	json_t *limit = entries_of(&place, &answer);
@@ -169,7 +192,8 @@ static void headroom_of_what_can_be_evicted_is_near_certain(void **state)
 	struct place place;
 	struct answer answer;
 	place_make(&place);
-	uint32_t evictable = (uint32_t)(place.max * 31 / 100);
+	skip_if_too_large(&place, true);
+	uint32_t evictable = (uint32_t)(place.buckets * 31 / 100);
 	fill(&place, 1, evictable, true);
 	fill(&place, 2, (uint32_t)place.max - evictable, false);
 	json_t *limit = entries_of(&place, &answer);
@@ -217,6 +241,7 @@ static void a_flood_without_answers_is_no_pressure(void **state)
 	struct place place;
 	struct answer answer;
 	place_make(&place);
+	skip_if_too_large(&place, true);
 	uint32_t real = (uint32_t)(place.max * 3 / 100), flooded = (uint32_t)(place.max * 54 / 100);
 	fill(&place, 1, real, false);
 	flood(&place, flooded);
