@@ -66,6 +66,7 @@ static void a_full_table_is_told_with_its_namespace(void **state)
 	struct lab_addr at = lab_addr("127.0.0.1", 80);
 	struct lab_how how = {.ns = &ns, .from = &at};
 	_cleanup_(lp_close_fd) int listener = must(lab_listen(&how, 64));
+	(void)listener;
 	struct lab_conntrack_fill fill = {
 	        .from = lab_addr("10.0.0.1", 2000), .to = lab_addr("10.9.0.1", 80), .ports = 30000};
 	assert_ok(lab_conntrack_fill_up(&ns, &fill, 0, &err), err);
@@ -123,6 +124,7 @@ static void a_flood_is_told_with_its_listener(void **state)
 		struct lab_addr at = lab_addr("10.9.0.1", port);
 		struct lab_how how = {.ns = &ns, .from = &at};
 		_cleanup_(lp_close_fd) int listener = must(lab_listen(&how, 0));
+		(void)listener;
 		for (uint16_t client = 2000; client < 2003; client++) {
 			struct lab_talk talk = {.wire = &wire,
 			                        .self = lab_addr("10.9.0.2", client),
