@@ -84,6 +84,8 @@ static void tell(const struct lp_judging *judging, const struct lp_subject *subj
 	const struct lp_ledger_refusal *most = sum.most;
 	int64_t now = judging->facts->snapshot->taken_at_ms;
 	char remote[LP_ADDRESS_TEXT];
+	if (!most)
+		return;
 	lp_finding_summary(finding, "%s connect%s to %s found no port, the last %s ago.",
 	                   TEXT_COUNT(sum.n), sum.n == 1 ? "" : "s",
 	                   lp_address_port_text(&most->remote, most->port, remote),

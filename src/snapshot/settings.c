@@ -59,11 +59,10 @@ const struct lp_setting *lp_settings_find(const struct lp_settings *settings, co
 	const struct lp_setting *found = NULL;
 	for (size_t i = 0; i < settings->n; i++) {
 		const struct lp_setting *setting = &settings->items[i];
-		if (!strcmp(setting->key, key))
-			found = setting;
-		else if (is_pattern(setting->key) &&
-		         fnmatch(setting->key, key, FNM_PATHNAME) == 0 &&
-		         (!found || is_pattern(found->key)))
+		bool named = !strcmp(setting->key, key);
+		bool meant =
+		        is_pattern(setting->key) && fnmatch(setting->key, key, FNM_PATHNAME) == 0;
+		if (named || (meant && (!found || is_pattern(found->key))))
 			found = setting;
 	}
 	return found;

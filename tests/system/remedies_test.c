@@ -68,7 +68,8 @@ static void apply(const struct lab_ns *ns, const char *step)
 	assert_non_null(step);
 	assert_int_equal(sscanf(step, "sysctl -w net.%127[^=]=%63[^\n]", key, value), 2);
 	for (char *c = key; *c; c++)
-		*c = *c == '.' ? '/' : *c;
+		if (*c == '.')
+			*c = '/';
 	char *begin = value + (*value == '"');
 	begin[strcspn(begin, "\"")] = '\0';
 	note("%s = %s", key, begin);
@@ -174,8 +175,7 @@ static void bind_without_a_port(void **state)
 	struct stage stage;
 	struct lab_addr second, any = lab_addr(AT, 0);
 	stage_make(&stage, PORTS, 4096);
-	_cleanup_(lp_close_fd) int listener = listen_beside(&stage, 4096, &second);
-	(void)listener;
+	_cleanup_(lp_close_fd) _unused_ int listener = listen_beside(&stage, 4096, &second);
 	stage.how.from = &any;
 	must_count(lab_connect_many(&stage.how, &stage.to, EACH, &stage.fds), EACH);
 	must_count(lab_connect_many(&stage.how, &second, EACH, &stage.fds), EACH);
@@ -248,9 +248,8 @@ static void a_longer_queue(void **state)
 	const char *number = strpbrk(step, "0123456789");
 	assert_non_null(number);
 	struct lab_addr to;
-	_cleanup_(lp_close_fd) int listener =
+	_cleanup_(lp_close_fd) _unused_ int listener =
 	        listen_beside(&stage, (int)strtol(number, NULL, 10), &to);
-	(void)listener;
 	stage.how.timeout_ms = 300;
 	struct lab_count count = lab_connect_many(&stage.how, &to, 10000, &stage.fds);
 	assert_int_equal(count.error, ETIMEDOUT);
