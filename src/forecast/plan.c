@@ -141,23 +141,53 @@ static double sweep_s(const struct lp_plan_case *c, double opens, double closing
 	return fmin(fmax(mean, 1), LONGEST_S);
 }
 
-/* Ports that a router may translate to, each once a pool. */
-static double nat_ports(const struct lp_plan_wishes *w)
+/* Ports that the connections' tuples are made with, each once a pool. */
+static double tuples(const struct lp_plan_case *c)
 {
-	return ((double)w->nat_high - w->nat_low + 1) * (double)pools_of(w, LP_PLAN_SNAT_PORTS);
+	const struct lp_plan_wishes *w = &c->wishes;
+	if (w->role == LP_PLAN_ROUTER)
+		return ((double)w->nat_high - w->nat_low + 1) *
+		       (double)pools_of(w, LP_PLAN_SNAT_PORTS);
+	bool told = w->role == LP_PLAN_CLIENT && c->machine.ports.known;
+	return (told ? (double)c->machine.ports.n : CLIENT_PORTS) *
+	       (double)pools_of(w, LP_PLAN_CLIENT_PORTS);
 }
 
-/* entries: of conntrack, those that wait to be swept included. */
+/* Of a process in which each goes with the chance `rate` a second: of those up to `age` seconds. */
+static double left_over(double made, double rate, double age)
+{
+	return rate * age < 1e-9 ? made * age : made / rate * (1 - exp(-rate * age));
+}
+
+/*
+ * entries: of conntrack, those that wait to be swept included. A tuple that is used again takes its
+ * old entry's place: not while TCP keeps it (free_again_s), and then by chance. What has run out is
+ * found by lookups too.
+ */
 static double entries(const struct lp_plan_case *c, double opens)
 {
-	double closing = c->machine.conntrack_time_wait_s.known
-	                         ? (double)c->machine.conntrack_time_wait_s.n
-	                         : CONNTRACK_CLOSING;
-	double all = live(c, opens) + opens * (closing + sweep_s(c, opens, closing));
-	if (c->wishes.role != LP_PLAN_ROUTER)
-		return all;
-	/* a port that is translated to again takes its old entry's place */
-	return fmax(live(c, opens), fmin(all, nat_ports(&c->wishes)));
+	enum { LOOKUPS = 4 }; /* two buckets a connection, and each entry stands in two */
+	const struct lp_plan_machine *m = &c->machine;
+	bool router = c->wishes.role == LP_PLAN_ROUTER;
+	double closing = m->conntrack_time_wait_s.known ? (double)m->conntrack_time_wait_s.n
+	                                                : CONNTRACK_CLOSING;
+	double alive_s = c->wishes.hold_s + closing;
+	double free_again_s = router ? alive_s : fmin(alive_s, c->wishes.hold_s + port_stays_s(c));
+	double kept = opens * free_again_s, all = tuples(c), fresh = opens;
+	if (kept >= all)
+		return fmax(live(c, opens), all);
+	/* connect() takes ports of one parity first, and of the other only when those are kept */
+	if (c->wishes.role == LP_PLAN_CLIENT && kept < all / 2)
+		all /= 2;
+	else if (c->wishes.role == LP_PLAN_CLIENT)
+		fresh *= (kept - all / 2) / kept;
+	double taken = fresh / (all - kept);
+	double found = m->conntrack_buckets.known && m->conntrack_buckets.n
+	                       ? LOOKUPS * opens / (double)m->conntrack_buckets.n
+	                       : 0;
+	double closed = left_over(fresh, taken, alive_s - free_again_s);
+	double out = fresh * exp(-taken * (alive_s - free_again_s));
+	return kept + closed + left_over(out, taken + found, sweep_s(c, opens, closing));
 }
 
 static bool is_tracked(const struct lp_plan_case *c)

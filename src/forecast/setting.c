@@ -13,6 +13,7 @@ const struct lp_plan_setting lp_plan_settings[] = {
         {"net.core.somaxconn", AT(somaxconn), INT32_MAX},
         {"net.netfilter.nf_conntrack_max", AT(conntrack_max), INT32_MAX},
         {"net.netfilter.nf_conntrack_count", AT(conntrack_entries), INT32_MAX},
+        {"net.netfilter.nf_conntrack_buckets", AT(conntrack_buckets), INT32_MAX},
         {"net.netfilter.nf_conntrack_tcp_timeout_time_wait", AT(conntrack_time_wait_s), UINT32_MAX},
         {"fs.file-max", AT(file_max), UINT64_MAX},
         {"nofile", AT(descriptors), UINT64_MAX},

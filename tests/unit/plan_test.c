@@ -151,7 +151,10 @@ static void the_first_limit_stops_it(void **state)
 	plan = plan_of(&w, &m);
 	assert_true(plan.needs[LP_PLAN_CONNTRACK].judged);
 	near((double)plan.needs[LP_PLAN_CONNTRACK].has, 600000);
-	near((double)plan.needs[LP_PLAN_CONNTRACK].needed, 400.0 * (3 + 120 + 60));
+	/* each of the ports has an entry, and takes the old one's place */
+	near((double)plan.needs[LP_PLAN_CONNTRACK].needed, 28232);
+	w.destinations = 10000;
+	near(plan_of(&w, &m).entries, 400.0 * (3 + 120 + 60));
 }
 
 static void buckets_cut_but_do_not_stop(void **state)
@@ -250,7 +253,7 @@ static void a_shorter_conntrack_timeout(void **state)
 	struct lp_plan_machine m = usual();
 	struct lp_plan_wishes w = one(2000);
 	w.role = LP_PLAN_ROUTER;
-	w.destinations = 100;
+	w.destinations = 10000;
 	w.hold_s = 1;
 	m.conntrack_max = lp_figure(262144);
 	m.conntrack_time_wait_s = lp_figure(120);
@@ -265,7 +268,37 @@ static void a_shorter_conntrack_timeout(void **state)
 	assert_false(plan_of(&w, &m).carries);
 	change = change_of(&plan, LP_PLAN_CONNTRACK, LP_KNOB_CONNTRACK_MAX);
 	assert_non_null(change);
-	assert_int_equal(change->to, 2000 * (1 + 120 + 60));
+	near((double)change->to, 2000 * (1 + 120 + 60));
+}
+
+/* Whatever the rate, a table has no more entries than tuples, and never fewer at a higher one. */
+static void entries_grow_up_to_the_tuples(void **state)
+{
+	(void)state;
+	struct lp_plan_machine m = usual();
+	double before = 0;
+	m.tracks = true;
+	m.conntrack_buckets = lp_figure(65536);
+	for (double rate = 1; rate < 2000; rate *= 1.1) {
+		struct lp_plan_wishes w = one(rate);
+		struct lp_plan plan = plan_of(&w, &m);
+		assert_true(plan.entries >= before && plan.entries <= 28232);
+		before = plan.entries;
+	}
+	near(before, 28232);
+}
+
+/* Lookups find entries that have run out, the more the smaller the table. */
+static void lookups_sweep_too(void **state)
+{
+	(void)state;
+	struct lp_plan_machine m = usual();
+	struct lp_plan_wishes w = one(1000);
+	w.role = LP_PLAN_ROUTER;
+	w.destinations = 10000;
+	near(plan_of(&w, &m).entries, 1000 * 180);
+	m.conntrack_buckets = lp_figure(400000); /* each is found with 0.01 a second */
+	near(plan_of(&w, &m).entries, 1000 * (120 + (1 - exp(-0.6)) / 0.01));
 }
 
 /* Each port has one entry: what is taken again replaces it. */
@@ -314,6 +347,7 @@ UNIT_MAIN(cmocka_unit_test(timers_are_late), cmocka_unit_test(the_client_keeps_p
           cmocka_unit_test(the_first_limit_stops_it), cmocka_unit_test(buckets_cut_but_do_not_stop),
           cmocka_unit_test(a_server_and_its_clients), cmocka_unit_test(changes_are_the_smallest),
           cmocka_unit_test(reserved_ports_stay_lost), cmocka_unit_test(a_shorter_conntrack_timeout),
+          cmocka_unit_test(entries_grow_up_to_the_tuples), cmocka_unit_test(lookups_sweep_too),
           cmocka_unit_test(few_ports_few_entries),
           cmocka_unit_test(what_is_not_known_is_not_judged),
           cmocka_unit_test(half_the_range_is_slow))
