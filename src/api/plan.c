@@ -76,7 +76,7 @@ static int look(const char *netns, struct lp_plan_machine *ret, struct lp_error 
 		r = lp_look(&kernel, &options, &snapshot, err);
 	if (r < 0)
 		return r;
-	if (snapshot->n_netns == 0)
+	if (!snapshot || snapshot->n_netns == 0)
 		return lp_fail(err, ENOENT, "no namespace could be read");
 	*ret = lp_plan_machine_of(snapshot, &snapshot->netns[0], own_process(snapshot));
 	return 0;

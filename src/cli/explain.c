@@ -36,15 +36,15 @@ static const struct argp_option options[] = {
 /* A line need not be quoted where the shell leaves it alone. */
 static void add_word(const struct argp_state *state, struct explain_options *o, const char *word)
 {
-	size_t before = o->what ? strlen(o->what) : 0;
+	size_t before = o->what ? strlen(o->what) + 1 : 0, size = strlen(word) + 1;
 	char *longer = NULL;
-	if (before + strlen(word) < LONGEST)
-		longer = realloc(o->what, before + strlen(word) + 2);
+	if (before + size <= LONGEST)
+		longer = realloc(o->what, before + size);
 	if (!longer)
 		usage_error(state, "the text is too long: expected at most %d bytes", LONGEST);
 	if (before)
-		longer[before++] = ' ';
-	strcpy(longer + before, word);
+		longer[before - 1] = ' ';
+	memcpy(longer + before, word, size);
 	o->what = longer;
 }
 

@@ -89,14 +89,13 @@ static double option_units(const struct argp_state *state, const char *what, con
 	char *end;
 	size_t digits = strspn(text, "0123456789.");
 	double n = strtod(text, &end); /* LC_NUMERIC stays "C" */
-	const struct unit *unit = *end ? NULL : units;
-	for (size_t i = 0; !unit && units[i].name; i++)
-		if (!strcmp(end, units[i].name))
-			unit = &units[i];
-	if (!digits || end != text + digits || !unit || n * unit->factor < low ||
-	    n * unit->factor > high)
+	const struct unit *unit = units;
+	while (*end && unit->name && strcmp(end, unit->name) != 0)
+		unit++;
+	n *= unit->factor;
+	if (!digits || end != text + digits || !unit->name || n < low || n > high)
 		usage_error(state, "%s '%s': expected %s", what, text, expected);
-	return n * unit->factor;
+	return n;
 }
 
 static double option_rate(const struct argp_state *state, const char *text)
