@@ -205,7 +205,9 @@ static enum lp_unowned not_in_ledger(const struct lp_tallies *tallies)
 	if (!notes->ledger)
 		return notes->ledger_closed ? LP_UNOWNED_LEDGER_CLOSED : LP_UNOWNED_LEDGER_OFF;
 	int64_t age = tallies->snapshot->taken_at_ms - lp_ledger_since_ms(notes->ledger);
-	return age < STAYS_MS ? LP_UNOWNED_BEFORE_LEDGER : LP_UNOWNED_LEDGER_LOST;
+	if (age >= STAYS_MS)
+		return LP_UNOWNED_LEDGER_LOST;
+	return lp_ledger_lost(notes->ledger) ? LP_UNOWNED_LEDGER_EITHER : LP_UNOWNED_BEFORE_LEDGER;
 }
 
 /* A socket that no process holds: who closed it is what the ledger knows. */

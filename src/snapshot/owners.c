@@ -10,6 +10,7 @@ static const struct unowned {
         [LP_UNOWNED_LEDGER_CLOSED] = {"TIME_WAIT", "the ledger can't be read"},
         [LP_UNOWNED_BEFORE_LEDGER] = {"TIME_WAIT", "closed before the ledger was on"},
         [LP_UNOWNED_LEDGER_LOST] = {"TIME_WAIT", "the ledger had no room for them"},
+        [LP_UNOWNED_LEDGER_EITHER] = {"TIME_WAIT", "before the ledger was on, or lost by it"},
         [LP_UNOWNED_NOBODY] = {"TIME_WAIT", "no process was at it"},
         [LP_UNOWNED_CLOSED] = {"closed already", "no process holds them"},
         [LP_UNOWNED_WAITING] = {"not accepted yet", "in the listener's queue"},

@@ -30,8 +30,9 @@ struct lp_owner {
 enum lp_unowned {
 	LP_UNOWNED_LEDGER_OFF,    /* TIME_WAIT, and nothing remembers who closed it */
 	LP_UNOWNED_LEDGER_CLOSED, /* … but who may be, and may not be asked */
-	LP_UNOWNED_BEFORE_LEDGER, /* … that was not there yet, or was full: see since and lost */
-	LP_UNOWNED_LEDGER_LOST,
+	LP_UNOWNED_BEFORE_LEDGER, /* … that was not there yet … */
+	LP_UNOWNED_LEDGER_LOST,   /* … or was full … */
+	LP_UNOWNED_LEDGER_EITHER, /* … or one of these: it is young, and has lost some */
 	LP_UNOWNED_NOBODY,  /* closed first when no process was at it */
 	LP_UNOWNED_CLOSED,  /* closed by its process, and the other end has not finished */
 	LP_UNOWNED_WAITING, /* not accepted yet */

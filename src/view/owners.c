@@ -13,8 +13,8 @@
 /* Processes of one command in one cgroup: a program and its workers. */
 struct group {
 	const struct lp_owner *first; /* who has most */
-	pid_t pid;                    /* the lowest */
 	size_t n;
+	pid_t pid; /* the lowest */
 	uint32_t states[LP_STATES];
 	uint32_t sharing;
 };

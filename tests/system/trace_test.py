@@ -241,16 +241,17 @@ def refused_connects_are_counted(problems, env=None):
 
 
 def other_failures_are_not_counted(problems):
-    with Trace() as trace, few_ports(40):
-        trace.reads_ledger()
-        with socket.socket() as closed:
-            closed.bind((SERVER, 0))
-            tried = connects(SERVER, closed.getsockname()[1], 25)
-        if tried[2] != 25:
-            problems.append(f"{tried[2]} of 25 were refused by the other side")
-        trace.end()
-    if trace.count("refused"):
-        problems.append(f"{trace.count('refused')} told")
+    for arguments in ((), ("--each",)):
+        with Trace(*arguments) as trace, few_ports(40):
+            trace.reads_ledger()
+            with socket.socket() as closed:
+                closed.bind((SERVER, 0))
+                tried = connects(SERVER, closed.getsockname()[1], 25)
+            if tried[2] != 25:
+                problems.append(f"{tried[2]} of 25 were refused by the other side")
+            trace.end()
+        if trace.count("refused"):
+            problems.append(f"{trace.count('refused')} told")
 
 
 def who_closes_first_is_told(problems):

@@ -106,8 +106,10 @@ static void each_shape_tells_what_it_does(void **state)
 		const struct shape *shape = &shapes[i];
 		struct lp_cgroup_names names;
 		lp_cgroup_names(shape->path, &names);
-		if (strcmp(names.unit, shape->unit) || strcmp(names.container, shape->container) ||
-		    strcmp(names.runtime, shape->runtime) || strcmp(names.pod, shape->pod))
+		if (strcmp(names.unit, shape->unit) != 0 ||
+		    strcmp(names.container, shape->container) != 0 ||
+		    strcmp(names.runtime, shape->runtime) != 0 ||
+		    strcmp(names.pod, shape->pod) != 0)
 			fail_msg("%s: unit '%s', container '%s', runtime '%s', pod '%s'",
 			         shape->path, names.unit, names.container, names.runtime,
 			         names.pod);
