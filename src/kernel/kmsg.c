@@ -44,7 +44,9 @@ static void decode(const char *at, const char *end, char message[MESSAGE])
 			low = hex_digit(at[3]);
 		}
 		bool escape = high >= 0 && low >= 0 && high + low > 0;
-		message[n++] = escape ? (char)(high * 16 + low) : *at;
+		message[n++] = *at;
+		if (escape)
+			message[n - 1] = (char)(unsigned char)(high * 16 + low);
 		at += escape ? 4 : 1;
 	}
 	message[n] = '\0';
