@@ -101,7 +101,7 @@ int lp_each_state(__u64 *arguments)
 		connect_begins(sk, (__u64)sk);
 	else if (old == SYN_SENT && (new == CLOSE || new == ESTABLISHED))
 		connect_ends(sk, (__u64)sk, new == CLOSE);
-	else if (new == FIN_WAIT1 && is_task_at_it(sk))
+	else if (new == FIN_WAIT1 && old != FIN_WAIT1 &&is_task_at_it(sk))
 		tell(sk, LP_EACH_CLOSED_FIRST, 0);
 	return 0;
 }

@@ -12,6 +12,8 @@
  * - SYN_SENT to ESTABLISHED: the SYN was answered. It was sent at tcp_mstamp less the first round
  *   trip, which is all that srtt_us holds so far; so the search took from connect() until then.
  * - to FIN_WAIT1: this side closes first, in the task that called close() or shutdown(), or ends.
+ *   From FIN_WAIT1 again it comes with each close() behind a shutdown() whose FIN is not
+ *   acknowledged yet (tcp_close_state()): whoever that is, was not first.
  * - FIN_WAIT2 or CLOSING to CLOSE without an error: it becomes a TIME_WAIT.
  */
 
@@ -178,7 +180,7 @@ int lp_ledger_state(__u64 *arguments)
 		ends(sk, old);
 	else if (new == SYN_SENT)
 		connect_begins(sk);
-	else if (new == FIN_WAIT1)
+	else if (new == FIN_WAIT1 && old != FIN_WAIT1)
 		closes_first(sk);
 	else if (new == ESTABLISHED)
 		connect_ends(sk);
