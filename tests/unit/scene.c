@@ -93,6 +93,31 @@ struct lp_listener *scene_listener(struct scene *scene, const char *address, uin
 	return listener;
 }
 
+static bool says_how_full(const struct lp_finding *finding)
+{
+	static const char *const ids[] = {"local-ports-exhausted", "local-ports-near",
+	                                  "connects-refused",      "conntrack-full",
+	                                  "conntrack-near",        "snat-ports-exhausted",
+	                                  "snat-ports-near",       "time-wait-overflow"};
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		if (!strcmp(finding->rule->id, ids[i]))
+			return true;
+	return false;
+}
+
+/* No two say the same of one limit. */
+static void check_each_is_said_once(const struct lp_findings *findings)
+{
+	for (size_t i = 0; i < findings->n; i++)
+		for (size_t k = 0; k < i; k++) {
+			const struct lp_finding *a = &findings->items[i], *b = &findings->items[k];
+			if (a->limit == LP_NO_LIMIT || a->limit != b->limit)
+				continue;
+			if (a->rule == b->rule || (says_how_full(a) && says_how_full(b)))
+				fail_msg("%s and %s of one limit", a->rule->id, b->rule->id);
+		}
+}
+
 void scene_judge(struct scene *scene)
 {
 	forget(scene);
@@ -105,6 +130,7 @@ void scene_judge(struct scene *scene)
 	                               .limits = &scene->limits,
 	                               .forecasts = scene->forecasts};
 	assert_int_equal(lp_findings_judge(&facts, NULL, &scene->findings), 0);
+	check_each_is_said_once(&scene->findings);
 }
 
 static const struct lp_finding *find_in(const struct lp_finding *items, size_t n, const char *id)
