@@ -11,12 +11,22 @@
 
 enum { LARGEST_PID = 1 << 22 }; /* PID_MAX_LIMIT */
 
+/* The beginning of what was given, safe to print in one line. */
+static const char *shown(const char *what, char buf[64])
+{
+	bool whole = strlen(what) < 60;
+	(void)snprintf(buf, 64, whole ? "%s" : "%.56s...", what);
+	lp_utf8_clean(buf);
+	return buf;
+}
+
 static int read_pid(const char *digits, struct lp_query *ret, struct lp_error *err)
 {
+	char buf[64];
 	uint64_t pid;
 	if (lp_number_whole(digits, LARGEST_PID, &pid) < 0 || pid == 0)
-		return lp_fail(err, EINVAL,
-		               "'pid:%.40s': expected a process's number, as in pid:812", digits);
+		return lp_fail(err, EINVAL, "'pid:%s': expected a process's number, as in pid:812",
+		               shown(digits, buf));
 	ret->of = LP_QUERY_PID;
 	ret->line.pid = (pid_t)pid;
 	return 0;
@@ -34,14 +44,12 @@ static bool is_name_and_port(const char *what)
 
 static int not_understood(const char *what, struct lp_error *err)
 {
-	char start[64];
-	(void)snprintf(start, sizeof(start), "%.48s", what);
-	lp_utf8_clean(start);
+	char buf[64];
 	return lp_fail(err, EINVAL,
-	               "'%s%s' tells no error that is known here. Understood are ADDRESS:PORT, "
+	               "'%s' tells no error that is known here. Understood are ADDRESS:PORT, "
 	               "pid:N, a kind of limit or a finding (local-ports), an error's name "
 	               "(EADDRNOTAVAIL), or a line of a log that has an error in it",
-	               start, strlen(what) > sizeof(start) - 16 ? "..." : "");
+	               shown(what, buf));
 }
 
 static bool read_destination(const char *what, struct lp_query *ret)
@@ -59,12 +67,12 @@ static int read_line(const char *what, struct lp_query *ret, struct lp_error *er
 	ret->of = LP_QUERY_SYMPTOM;
 	if (ret->line.symptom)
 		return 0;
+	char buf[64];
 	if (is_name_and_port(what))
-		return lp_fail(
-		        err, EINVAL,
-		        "'%.80s': names of hosts are not looked up: expected an address, as in "
-		        "10.1.2.3:443",
-		        what);
+		return lp_fail(err, EINVAL,
+		               "'%s': names of hosts are not looked up: expected an address, as in "
+		               "10.1.2.3:443",
+		               shown(what, buf));
 	return not_understood(what, err);
 }
 

@@ -308,9 +308,12 @@ static double highest(const struct lp_plan_case *c, enum lp_plan_limit limit, do
 	return low;
 }
 
+/* More than this is as good as no limit. */
+static const double MOST = 1e18;
+
 static uint64_t whole(double n)
 {
-	return n >= 1e18 ? UINT64_C(1000000000000000000) : (uint64_t)ceil(n - 1e-6);
+	return (uint64_t)fmin(ceil(n - 1e-6), MOST);
 }
 
 struct lp_plan_need lp_plan_need_of(const struct lp_plan_case *c, enum lp_plan_limit limit)
@@ -321,7 +324,7 @@ struct lp_plan_need lp_plan_need_of(const struct lp_plan_case *c, enum lp_plan_l
 	if (!there.known)
 		return need;
 	need.judged = true;
-	need.has = (uint64_t)there.n;
+	need.has = (uint64_t)fmin(there.n, MOST);
 	if (limit != LP_PLAN_ACCEPT_QUEUE) /* overflows by a burst, not by a rate */
 		need.highest = highest(c, limit, there.n * (double)need.pools);
 	if (c->wishes.rate.known || limit == LP_PLAN_ACCEPT_QUEUE) {

@@ -271,6 +271,20 @@ static void a_shorter_conntrack_timeout(void **state)
 	near((double)change->to, 2000 * (1 + 120 + 60));
 }
 
+/* "unlimited" is more than a double can count. */
+static void without_a_limit(void **state)
+{
+	(void)state;
+	struct lp_plan_machine m = usual();
+	struct lp_plan_wishes w = one(1e9);
+	w.hold_s = 1e9;
+	m.descriptors = lp_figure(UINT64_MAX);
+	m.file_max = lp_figure(UINT64_MAX);
+	struct lp_plan plan = plan_of(&w, &m);
+	assert_true(plan.needs[LP_PLAN_DESCRIPTORS].judged);
+	assert_int_equal(plan.needs[LP_PLAN_DESCRIPTORS].has, 1000000000000000000);
+}
+
 /* Whatever the rate, a table has no more entries than tuples, and never fewer at a higher one. */
 static void entries_grow_up_to_the_tuples(void **state)
 {
