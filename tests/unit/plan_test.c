@@ -361,7 +361,7 @@ UNIT_MAIN(cmocka_unit_test(timers_are_late), cmocka_unit_test(the_client_keeps_p
           cmocka_unit_test(the_first_limit_stops_it), cmocka_unit_test(buckets_cut_but_do_not_stop),
           cmocka_unit_test(a_server_and_its_clients), cmocka_unit_test(changes_are_the_smallest),
           cmocka_unit_test(reserved_ports_stay_lost), cmocka_unit_test(a_shorter_conntrack_timeout),
-          cmocka_unit_test(entries_grow_up_to_the_tuples), cmocka_unit_test(lookups_sweep_too),
-          cmocka_unit_test(few_ports_few_entries),
+          cmocka_unit_test(entries_grow_up_to_the_tuples), cmocka_unit_test(without_a_limit),
+          cmocka_unit_test(lookups_sweep_too), cmocka_unit_test(few_ports_few_entries),
           cmocka_unit_test(what_is_not_known_is_not_judged),
           cmocka_unit_test(half_the_range_is_slow))
