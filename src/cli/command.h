@@ -107,3 +107,18 @@ unsigned output_width(void);
 
 /* Whether the locale writes UTF-8. */
 bool output_unicode(void);
+
+/* What --colour and --width say. */
+struct style {
+	enum when colour;
+	unsigned width; /* 0: that of the output */
+};
+
+/*
+ * These two options, for a command's struct argp: its parser hands on a struct style when it gets
+ * ARGP_KEY_INIT, by state->child_inputs[0].
+ */
+extern const struct argp_child style_child[];
+
+/* How to write text to standard output. rows: 0 for all. */
+struct lastport_text_options style_text(const struct style *style, unsigned rows);

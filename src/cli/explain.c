@@ -8,17 +8,14 @@
 
 #include "cli/command.h"
 
-enum { NARROWEST = 40, WIDEST = 1000, NOT_UNDERSTOOD = 1, LONGEST = 65536, ONE_REMEDY = 1 };
+enum { NOT_UNDERSTOOD = 1, LONGEST = 65536, ONE_REMEDY = 1 };
 
 struct explain_options {
 	struct lastport_explain_options explain;
 	char *what; /* all arguments, with blanks between */
 	bool json, all;
-	enum when colour;
-	unsigned width; /* 0: that of the output */
+	struct style style;
 };
-
-enum key { KEY_COLOUR = 256 };
 
 static const struct argp_option options[] = {
         {"all", 'a', NULL, 0, "every remedy, not only the best", 0},
@@ -27,9 +24,6 @@ static const struct argp_option options[] = {
          "'self', or 'all' (the default)",
          0},
         {"json", 'j', NULL, 0, "the explanation as JSON", 0},
-        {"colour", KEY_COLOUR, "WHEN", 0, "'auto' (the default), 'always' or 'never'", 0},
-        {"color", 0, NULL, OPTION_ALIAS, NULL, 0},
-        {"width", 'w', "COLUMNS", 0, "columns to write for; else the terminal's", 0},
         {0},
 };
 
@@ -54,6 +48,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		options_begin(state);
+		state->child_inputs[0] = &o->style;
 		return 0;
 	case 'a':
 		o->all = true;
@@ -63,12 +58,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'j':
 		o->json = true;
-		return 0;
-	case KEY_COLOUR:
-		o->colour = option_when(state, arg);
-		return 0;
-	case 'w':
-		o->width = (unsigned)option_count(state, "width", arg, NARROWEST, WIDEST);
 		return 0;
 	case ARGP_KEY_ARG:
 		add_word(state, o, arg);
@@ -83,11 +72,7 @@ static int write_explanation(const struct explain_options *o,
 {
 	if (o->json)
 		return write_status(lastport_explanation_write_json(explanation, stdout));
-	struct lastport_text_options text = LASTPORT_TEXT_OPTIONS_INIT;
-	text.width = o->width ? o->width : output_width();
-	text.colour = output_colour(o->colour);
-	text.unicode = output_unicode();
-	text.rows = o->all ? 0 : ONE_REMEDY;
+	const struct lastport_text_options text = style_text(&o->style, o->all ? 0 : ONE_REMEDY);
 	return write_status(lastport_explanation_write_text(explanation, &text, stdout));
 }
 
@@ -108,6 +93,7 @@ int explain_main(int argc, char **argv)
 	static const struct argp argp = {
 	        .options = options,
 	        .parser = parse,
+	        .children = style_child,
 	        .args_doc = "[WHAT]",
 	        .doc = "Which limit is behind an error: what speaks for and against each, and what "
 	               "to "

@@ -10,8 +10,6 @@
 enum {
 	IS_OFF = 1,
 	SCREEN_ROWS = 10,
-	NARROWEST = 40,
-	WIDEST = 1000,
 	LEAST_MIB = 1,
 	MOST_MIB = 2048,
 };
@@ -20,11 +18,10 @@ struct ledger_options {
 	struct lastport_ledger_options ledger;
 	const char *verb;
 	bool all, json;
-	enum when colour;
-	unsigned width; /* 0: that of the output */
+	struct style style;
 };
 
-enum key { KEY_BPFFS = 256, KEY_COLOUR };
+enum key { KEY_BPFFS = 256 };
 
 static const struct argp_option options[] = {
         {"memory", 'm', "MIB", 0, "on: at most so much memory for its tables; else 32", 0},
@@ -32,9 +29,6 @@ static const struct argp_option options[] = {
          "where a BPF file system is mounted; else LASTPORT_BPFFS, or /sys/fs/bpf", 0},
         {"all", 'a', NULL, 0, "show: all lines of every list", 0},
         {"json", 'j', NULL, 0, "show: as JSON", 0},
-        {"colour", KEY_COLOUR, "WHEN", 0, "'auto' (the default), 'always' or 'never'", 0},
-        {"color", 0, NULL, OPTION_ALIAS, NULL, 0},
-        {"width", 'w', "COLUMNS", 0, "columns to write for; else the terminal's", 0},
         {0},
 };
 
@@ -69,11 +63,7 @@ static int write_ledger(const struct ledger_options *o, const struct lastport_le
 {
 	if (o->json)
 		return write_status(lastport_ledger_write_json(ledger, stdout));
-	struct lastport_text_options text = LASTPORT_TEXT_OPTIONS_INIT;
-	text.width = o->width ? o->width : output_width();
-	text.colour = output_colour(o->colour);
-	text.unicode = output_unicode();
-	text.rows = o->all ? 0 : SCREEN_ROWS;
+	const struct lastport_text_options text = style_text(&o->style, o->all ? 0 : SCREEN_ROWS);
 	return write_status(lastport_ledger_write_text(ledger, &text, stdout));
 }
 
@@ -109,7 +99,7 @@ static void check_together(const struct ledger_options *o, const struct argp_sta
 		usage_error(state, "expected what to do: on, off or show");
 	if (o->ledger.memory_mib && strcmp(o->verb, "on") != 0)
 		usage_error(state, "--memory belongs to 'ledger on'");
-	if ((o->json || o->all || o->width || o->colour != WHEN_AUTO) &&
+	if ((o->json || o->all || o->style.width || o->style.colour != WHEN_AUTO) &&
 	    strcmp(o->verb, "show") != 0)
 		usage_error(state, "--all, --json, --colour and --width belong to 'ledger show'");
 }
@@ -120,6 +110,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		options_begin(state);
+		state->child_inputs[0] = &o->style;
 		return 0;
 	case 'm':
 		o->ledger.memory_mib =
@@ -133,12 +124,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'j':
 		o->json = true;
-		return 0;
-	case KEY_COLOUR:
-		o->colour = option_when(state, arg);
-		return 0;
-	case 'w':
-		o->width = (unsigned)option_count(state, "width", arg, NARROWEST, WIDEST);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->verb)
@@ -159,6 +144,7 @@ int ledger_main(int argc, char **argv)
 	static const struct argp argp = {
 	        .options = options,
 	        .parser = parse,
+	        .children = style_child,
 	        .args_doc = "on|off|show",
 	        .doc = "Remembers in the kernel who opened and who closed each connection, and "
 	               "counts connects that were refused for want of a port.\vExit status: 0; 1 "

@@ -9,13 +9,12 @@
 #include "base/number.h"
 #include "cli/command.h"
 
-enum { NARROWEST = 40, WIDEST = 1000, DOES_NOT_CARRY = 1, MANY = 1000000, LAST_PORT = 65535 };
+enum { DOES_NOT_CARRY = 1, MANY = 1000000, LAST_PORT = 65535 };
 
 struct plan_options {
 	struct lastport_plan_wishes wishes;
 	bool nat, nat_ports, closer, json;
-	enum when colour;
-	unsigned width; /* 0: that of the output */
+	struct style style;
 };
 
 enum key {
@@ -31,7 +30,6 @@ enum key {
 	KEY_LOOPBACK,
 	KEY_BURST,
 	KEY_MACHINE,
-	KEY_COLOUR,
 };
 
 static const struct argp_option options[] = {
@@ -66,9 +64,6 @@ static const struct argp_option options[] = {
          "(the default)",
          0},
         {"json", 'j', NULL, 0, "the plan as JSON", 0},
-        {"colour", KEY_COLOUR, "WHEN", 0, "'auto' (the default), 'always' or 'never'", 0},
-        {"color", 0, NULL, OPTION_ALIAS, NULL, 0},
-        {"width", 'w', "COLUMNS", 0, "columns to write for; else the terminal's", 0},
         {0},
 };
 
@@ -212,6 +207,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		options_begin(state);
+		state->child_inputs[0] = &o->style;
 		return 0;
 	case 'r':
 		o->wishes.rate = option_rate(state, arg);
@@ -231,12 +227,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'j':
 		o->json = true;
 		return 0;
-	case KEY_COLOUR:
-		o->colour = option_when(state, arg);
-		return 0;
-	case 'w':
-		o->width = (unsigned)option_count(state, "width", arg, NARROWEST, WIDEST);
-		return 0;
 	case ARGP_KEY_ARG:
 		usage_error(state, "'%s' is one too many: plan takes options only", arg);
 	case ARGP_KEY_END:
@@ -251,10 +241,7 @@ static int write_plan(const struct plan_options *o, const struct lastport_plan *
 {
 	if (o->json)
 		return write_status(lastport_plan_write_json(plan, stdout));
-	struct lastport_text_options text = LASTPORT_TEXT_OPTIONS_INIT;
-	text.width = o->width ? o->width : output_width();
-	text.colour = output_colour(o->colour);
-	text.unicode = output_unicode();
+	const struct lastport_text_options text = style_text(&o->style, 0);
 	return write_status(lastport_plan_write_text(plan, &text, stdout));
 }
 
@@ -263,6 +250,7 @@ int plan_main(int argc, char **argv)
 	static const struct argp argp = {
 	        .options = options,
 	        .parser = parse,
+	        .children = style_child,
 	        .doc = "What so many connections need, which limit stops them first, and the "
 	               "smallest "
 	               "change that carries them; without --rate, the highest rate.\vExit status: "

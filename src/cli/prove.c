@@ -13,26 +13,18 @@
 #include "lab/provoke.h"
 #include "lab/report.h"
 
-enum {
-	MOST_CLAIMS = 128,
-	NOT_ALL_RAN = 1,
-	DIFFERENT = 2,
-	NARROWEST = 40,
-	WIDEST = 1000,
-	LONGEST_S = 86400
-};
+enum { MOST_CLAIMS = 128, NOT_ALL_RAN = 1, DIFFERENT = 2, LONGEST_S = 86400 };
 
 struct prove_options {
 	bool list, json, markdown;
 	const char *expect, *provoke;
 	double seconds; /* of provoking; 0: not told */
-	enum when colour;
-	unsigned width; /* 0: that of the output */
+	struct style style;
 	const struct lab_claim *claims[MOST_CLAIMS];
 	size_t n;
 };
 
-enum key { KEY_COLOUR = 256, KEY_MARKDOWN };
+enum key { KEY_MARKDOWN = 256 };
 
 static const struct argp_option options[] = {
         {"list", 'l', NULL, 0, "the claims there are, and run none", 0},
@@ -45,9 +37,6 @@ static const struct argp_option options[] = {
          "alerts and dashboards can be tried; 'list' lists the kinds",
          0},
         {"for", 'f', "SECONDS", 0, "how long to provoke: 60 unless told", 0},
-        {"colour", KEY_COLOUR, "WHEN", 0, "'auto' (the default), 'always' or 'never'", 0},
-        {"color", 0, NULL, OPTION_ALIAS, NULL, 0},
-        {"width", 'w', "COLUMNS", 0, "columns to write for; else the terminal's", 0},
         {0},
 };
 
@@ -83,6 +72,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		options_begin(state);
+		state->child_inputs[0] = &o->style;
 		return 0;
 	case 'l':
 		o->list = true;
@@ -101,12 +91,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'f':
 		o->seconds = option_real(state, "for", arg, "s", 1, LONGEST_S);
-		return 0;
-	case KEY_COLOUR:
-		o->colour = option_when(state, arg);
-		return 0;
-	case 'w':
-		o->width = (unsigned)option_count(state, "width", arg, NARROWEST, WIDEST);
 		return 0;
 	case ARGP_KEY_ARG:
 		add_claim(o, state, arg);
@@ -131,10 +115,8 @@ static int write_json(json_t *document)
 
 static struct lab_report_options report_options(const struct prove_options *o)
 {
-	return (struct lab_report_options){
-	        .width = o->width ? o->width : output_width(),
-	        .colour = output_colour(o->colour),
-	};
+	const struct lastport_text_options text = style_text(&o->style, 0);
+	return (struct lab_report_options){.width = text.width, .colour = text.colour};
 }
 
 static int list(const struct prove_options *o)
@@ -231,6 +213,7 @@ int prove_main(int argc, char **argv)
 	static const struct argp argp = {
 	        .options = options,
 	        .parser = parse,
+	        .children = style_child,
 	        .args_doc = "[CLAIM...]",
 	        .doc = "Settles what people say about these limits by experiments on this kernel, "
 	               "in namespaces of their own. Without CLAIM, all of them.\vExit status: 0 "

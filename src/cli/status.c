@@ -6,16 +6,15 @@
 
 #include "cli/command.h"
 
-enum { SCREEN_ROWS = 10, NARROWEST = 40, WIDEST = 1000, LONGEST_S = 3600 };
+enum { SCREEN_ROWS = 10, LONGEST_S = 3600 };
 
 struct status_options {
 	struct lastport_look_options look;
 	bool all, json;
-	enum when colour;
-	unsigned width; /* 0: that of the output */
+	struct style style;
 };
 
-enum key { KEY_READER = 256, KEY_EXACT, KEY_COLOUR };
+enum key { KEY_READER = 256, KEY_EXACT };
 
 static const struct argp_option options[] = {
         {"all", 'a', NULL, 0, "every limit, unused ones too", 0},
@@ -33,9 +32,6 @@ static const struct argp_option options[] = {
          "how to read sockets: 'diag', 'bpf' or 'auto' (the default)", 0},
         {"exact", KEY_EXACT, NULL, 0,
          "count all sockets, also where there are so many that a sample would do", 0},
-        {"colour", KEY_COLOUR, "WHEN", 0, "'auto' (the default), 'always' or 'never'", 0},
-        {"color", 0, NULL, OPTION_ALIAS, NULL, 0},
-        {"width", 'w', "COLUMNS", 0, "columns to write for; else the terminal's", 0},
         {0},
 };
 
@@ -45,6 +41,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		options_begin(state);
+		state->child_inputs[0] = &o->style;
 		return 0;
 	case 'a':
 		o->all = true;
@@ -68,12 +65,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_EXACT:
 		o->look.exact = true;
 		return 0;
-	case KEY_COLOUR:
-		o->colour = option_when(state, arg);
-		return 0;
-	case 'w':
-		o->width = (unsigned)option_count(state, "width", arg, NARROWEST, WIDEST);
-		return 0;
 	case ARGP_KEY_ARG:
 		usage_error(state, "'%s' is one too many: status takes options only", arg);
 	default:
@@ -85,11 +76,7 @@ static int write_report(const struct status_options *o, const struct lastport_re
 {
 	if (o->json)
 		return write_status(lastport_write_json(report, stdout));
-	struct lastport_text_options text = LASTPORT_TEXT_OPTIONS_INIT;
-	text.width = o->width ? o->width : output_width();
-	text.colour = output_colour(o->colour);
-	text.unicode = output_unicode();
-	text.rows = o->all ? 0 : SCREEN_ROWS;
+	const struct lastport_text_options text = style_text(&o->style, o->all ? 0 : SCREEN_ROWS);
 	return write_status(lastport_write_text(report, &text, stdout));
 }
 
@@ -98,6 +85,7 @@ int status_main(int argc, char **argv)
 	static const struct argp argp = {
 	        .options = options,
 	        .parser = parse,
+	        .children = style_child,
 	        .doc = "The limits nearest to exhaustion.\vExit status: 0, also where not all "
 	               "could be read, which the answer then says; 64 an option is wrong; 71 the "
 	               "system can't be read; 74 the answer can't be written; 77 no permission.",
