@@ -19,13 +19,20 @@ BY_POOL = SS + ("awk '{c[substr($3, 1, index($3, \":\")) \" \" $4]++} "
                 "END {for (k in c) print c[k], k}'")
 # What people type first: it keeps the local port, so that each socket is a group of its own.
 BY_TUPLE = SS + "awk '{c[$3 \" \" $4]++} END {for (k in c) print c[k], k}'"
-OURS = "lastport --netns self"
+OURS = "lastport"
+EXACT = "lastport --exact"
+DIAG = "lastport --reader=diag"
+BPF = "lastport --reader=bpf"
+PIPELINE = "ss | awk"
+HERE = [LASTPORT, "--netns", "self"]
 COMMANDS = {
-    OURS: [LASTPORT, "--netns", "self"],
-    "lastport --netns self --reader=diag": [LASTPORT, "--netns", "self", "--reader=diag"],
-    "lastport --netns self --reader=bpf": [LASTPORT, "--netns", "self", "--reader=bpf"],
-    "lastport --netns self --all --json": [LASTPORT, "--netns", "self", "--all", "--json"],
-    "ss | awk": ["sh", "-c", BY_POOL],
+    OURS: HERE,
+    EXACT: [*HERE, "--exact"],
+    DIAG: [*HERE, "--reader=diag"],
+    BPF: [*HERE, "--reader=bpf"],
+    BPF + " --exact": [*HERE, "--reader=bpf", "--exact"],
+    "lastport --all --json": [*HERE, "--all", "--json"],
+    PIPELINE: ["sh", "-c", BY_POOL],
     "ss | awk, ports kept": ["sh", "-c", BY_TUPLE],
     "ss -tan": ["ss", "-tan"],
     "ss -s": ["ss", "-s"],
@@ -48,14 +55,14 @@ def measure_rounds(namespace, size):
 
 
 def counted_by_awk(namespace):
-    lines = namespace.output(COMMANDS["ss | awk"]).splitlines()
+    lines = namespace.output(COMMANDS[PIPELINE]).splitlines()
     return {(local.rstrip(":"), peer): int(count)
             for count, local, peer in (line.split() for line in lines)}
 
 
 def counted_by_lastport(namespace):
     """The pools that it lists: those that cannot matter are summed."""
-    report = json.loads(namespace.output(COMMANDS["lastport --netns self --all --json"]))
+    report = json.loads(namespace.output([*HERE, "--all", "--json", "--exact"]))
     torn = [gap["why"] for gap in report["incomplete"] if gap["what"] == "sockets"]
     if torn:
         raise Failed(f"lastport could not read all sockets: {torn[0]}")
@@ -102,11 +109,23 @@ def find(sizes, size, command):
     return next(each for each in row["commands"] if each["command"] == command)
 
 
+def times_faster(sizes, size, command):
+    """How many times quicker than the pipeline a command is."""
+    return ratio(find(sizes, size, PIPELINE)["runs"], find(sizes, size, command)["runs"])
+
+
 def targets(sizes):
-    small, large = SIZES[0], SIZES[-1]
-    largest = max(find(sizes, size, OURS)["rss_kib"] for size in SIZES) / 1024
+    small, hundred, large = SIZES[0], SIZES[-2], SIZES[-1]
+    largest = max(row["rss_kib"] for size in sizes for row in size["commands"]
+                  if row["command"].startswith("lastport")) / 1024
+    growth = find(sizes, large, OURS)["ms"] / find(sizes, hundred, OURS)["ms"]
     return [
-        target(f"ss | awk ÷ lastport at {large:,}", find(sizes, large, "ss | awk")["ratio"], 7,
+        target(f"ss | awk ÷ {OURS} at {large:,}", times_faster(sizes, large, OURS), 150,
+               at_least=True),
+        target(f"{OURS} at {large:,} ÷ at {hundred:,}", growth, 1.5, at_least=False),
+        target(f"ss | awk ÷ {EXACT} at {large:,}", times_faster(sizes, large, EXACT), 50,
+               at_least=True),
+        target(f"ss | awk ÷ {DIAG} at {large:,}", times_faster(sizes, large, DIAG), 7,
                at_least=True),
         target("MiB resident, the most at any size", largest, 16, at_least=False),
         target(f"lastport ÷ ss -tan at {small:,}", 1 / find(sizes, small, "ss -tan")["ratio"], 2,

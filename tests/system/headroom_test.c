@@ -41,6 +41,24 @@ static json_t *limit_of(const struct answer *answer, const struct world *w,
 	                  json_pack("{s:s,s:n,s:n}", "local", any, "remote", "remote_port"));
 }
 
+/* What was promised, and what is there by now. */
+static void tell_wrong(const struct world *w, const struct world_pool *pool, const json_t *limit,
+                       struct lab_count got, struct tally *tally)
+{
+	char text[512];
+	if (tally->wrong++ >= TELL)
+		return;
+	struct tally ignored = {0};
+	_cleanup_(answer_done) struct answer later = ask_ns(&w->client);
+	char *promised = json_dumps(limit, JSON_COMPACT);
+	char *now = json_dumps(limit_of(&later, w, pool, &ignored), JSON_COMPACT);
+	note("%s; %s -> [%s]:%u: headroom %u, got %u (%s); promised %s; now %s",
+	     world_text(w, text, sizeof(text)), pool->local, pool->remote, pool->port,
+	     limit_figure(limit, "headroom"), got.n, strerror(got.error), promised, now);
+	free(promised);
+	free(now);
+}
+
 /* Connects until the kernel refuses. */
 static void judge(struct world *w, struct world_pool *pool, const json_t *limit,
                   struct tally *tally)
@@ -63,11 +81,7 @@ static void judge(struct world *w, struct world_pool *pool, const json_t *limit,
 		assert_true(limit_assumes(limit, "odd"));
 		tally->missed_one++;
 	} else {
-		char text[512];
-		if (tally->wrong++ < TELL)
-			note("%s; %s -> [%s]:%u: headroom %u, got %u (%s)",
-			     world_text(w, text, sizeof(text)), pool->local, pool->remote,
-			     pool->port, headroom, got.n, strerror(got.error));
+		tell_wrong(w, pool, limit, got, tally);
 	}
 }
 
