@@ -4,7 +4,8 @@
  * Reads connection tracking's table in place. Nothing tells programs where it is, so an entry that
  * is known to be there is looked up (bpf_xdp_ct_lookup(), Linux 6.0): going back from it by what
  * points at it leads to the head of its bucket, and the end marker of its chain says which bucket
- * that is. Nothing is locked; a chain that changed under the walk ends with another bucket's marker.
+ * that is. Nothing is locked; a chain that changed under the walk ends with another bucket's
+ * marker.
  */
 
 #include "bpf/types.h"
@@ -114,8 +115,8 @@ static __always_inline bool is_end(__u64 node)
 }
 
 /*
- * A field of an entry. It is not cast to struct nf_conn, because kernels have a second type of nearly
- * that name (nf_conn___init), and CO-RE takes both for it; a field's place is not in doubt.
+ * A field of an entry. It is not cast to struct nf_conn, because kernels have a second type of
+ * nearly that name (nf_conn___init), and CO-RE takes both for it; a field's place is not in doubt.
  */
 #define field_of(ct, field) ((ct) + bpf_core_field_offset(struct nf_conn, field))
 
@@ -140,7 +141,8 @@ static __always_inline void look_around(struct lp_track_out *out, __u64 node)
 	out->find.bucket = (__u32)(node_of(out) >> 1);
 }
 
-static __always_inline __u32 tuple_of(const struct lp_track_find *find, struct bpf_sock_tuple *tuple)
+static __always_inline __u32 tuple_of(const struct lp_track_find *find,
+                                      struct bpf_sock_tuple *tuple)
 {
 	if (find->family == INET) {
 		__builtin_memcpy(&tuple->ipv4.saddr, find->from, sizeof(tuple->ipv4.saddr));
@@ -218,7 +220,8 @@ static __always_inline bool take_entry(struct lp_track_record *record, __u64 nod
 	record->reply_to_port = reply->dst.u.all;
 	record->family = (__u8)original->src.l3num;
 	record->protocol = original->dst.protonum;
-	record->state = record->protocol == TCP ? as(struct ip_ct_tcp, field_of(ct, proto))->state : 0;
+	record->state =
+	        record->protocol == TCP ? as(struct ip_ct_tcp, field_of(ct, proto))->state : 0;
 	return true;
 }
 

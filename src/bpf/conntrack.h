@@ -24,9 +24,9 @@ struct lp_track_find {
 	/* results */
 	__s32 error; /* 0: it was found */
 	__u32 bucket;
-	__u64 net;     /* address of the namespace: only to compare */
-	__u64 jiffies; /* now … */
-	__u64 now_ns;  /* … by CLOCK_MONOTONIC */
+	__u64 net;                 /* address of the namespace: only to compare */
+	__u64 jiffies;             /* now … */
+	__u64 now_ns;              /* … by CLOCK_MONOTONIC */
 	__u64 back[LP_TRACK_BACK]; /* what points at it, at what points at it …: one is the head */
 };
 _Static_assert(sizeof(struct lp_track_find) == 72 + 8 * LP_TRACK_BACK, "the same for both sides");

@@ -34,12 +34,18 @@ static uint64_t dropped_now(const struct lp_netns *netns)
 	return growth->drop.known && growth->drop.n > clashes ? growth->drop.n - clashes : 0;
 }
 
-/* What the kernel said of this table within the last minute, or NULL. */
+/*
+ * What the kernel said of this table within the last minute, or NULL. A line names a namespace by
+ * its inode, which another one may have had before: then nothing was dropped in this one.
+ */
 static const struct lp_log_entry *logged(const struct lp_judging *judging,
                                          const struct lp_subject *subject)
 {
 	const struct lp_snapshot *snapshot = judging->facts->snapshot;
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
+	const struct lp_figure drops = netns->conntrack_counters.drop;
+	if (drops.known && !drops.n)
+		return NULL;
 	for (size_t i = 0; i < snapshot->log.n; i++) {
 		const struct lp_log_entry *entry = &snapshot->log.entries[i];
 		bool ours = entry->netns ? entry->netns == netns->inode : netns->initial;

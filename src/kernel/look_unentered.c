@@ -116,7 +116,8 @@ int lp_look_unentered_end(struct lp_bpf_stop *stop)
 	}
 	netns->in_use4 = lp_figure(live); /* as far as it is known */
 	reading->failed = !connections;
-	return connections && stop->listens ? lp_snapshot_gap(reading->snapshot, "sockets", netns->inode,
-	                                       "listeners: nothing leads into this namespace")
-	                     : 0;
+	return connections && stop->listens
+	               ? lp_snapshot_gap(reading->snapshot, "sockets", netns->inode,
+	                                 "listeners: nothing leads into this namespace")
+	               : 0;
 }

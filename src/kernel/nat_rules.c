@@ -24,7 +24,7 @@ static bool take_name(char *to, size_t size, const char *name)
 	size_t length = strlen(name);
 	if (!length || length >= size)
 		return false;
-	memcpy(to, name, length);
+	memcpy(to, name, length + 1);
 	return true;
 }
 

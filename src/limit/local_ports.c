@@ -51,7 +51,8 @@ bool lp_pool_looks_bound(const struct lp_netns *netns, const struct lp_pool *poo
 static bool any_looks_bound(const struct lp_netns *netns)
 {
 	for (size_t i = 0; i < netns->n_pools; i++)
-		if (netns->pools[i].key.side == LP_OPENED && lp_pool_looks_bound(netns, &netns->pools[i]))
+		if (netns->pools[i].key.side == LP_OPENED &&
+		    lp_pool_looks_bound(netns, &netns->pools[i]))
 			return true;
 	return false;
 }

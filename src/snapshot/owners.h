@@ -33,12 +33,12 @@ enum lp_unowned {
 	LP_UNOWNED_BEFORE_LEDGER, /* … that was not there yet … */
 	LP_UNOWNED_LEDGER_LOST,   /* … or was full … */
 	LP_UNOWNED_LEDGER_EITHER, /* … or one of these: it is young, and has lost some */
-	LP_UNOWNED_NOBODY,  /* closed first when no process was at it */
-	LP_UNOWNED_CLOSED,  /* closed by its process, and the other end has not finished */
-	LP_UNOWNED_WAITING, /* not accepted yet */
-	LP_UNOWNED_HIDDEN,  /* no process that may be looked into holds it */
-	LP_UNOWNED_UNSEEN,  /* all were looked into: it came meanwhile, or is held from elsewhere */
-	LP_UNOWNED_UNTOLD,  /* what read the sockets does not tell them apart */
+	LP_UNOWNED_NOBODY,        /* closed first when no process was at it */
+	LP_UNOWNED_CLOSED,        /* closed by its process, and the other end has not finished */
+	LP_UNOWNED_WAITING,       /* not accepted yet */
+	LP_UNOWNED_HIDDEN,        /* no process that may be looked into holds it */
+	LP_UNOWNED_UNSEEN, /* all were looked into: it came meanwhile, or is held from elsewhere */
+	LP_UNOWNED_UNTOLD, /* what read the sockets does not tell them apart */
 	LP_UNOWNED_REASONS,
 };
 /* Phrases: "TIME_WAIT", and "the ledger was off". */

@@ -15,7 +15,8 @@ struct folder {
 void folder_make(struct folder *folder);
 void folder_done(struct folder *folder);
 
-/* The path is below the folder: "proc/…", "sys/…", "run/…", "root/…". Folders on the way are made. */
+/* The path is below the folder: "proc/…", "sys/…", "run/…", "root/…". Folders on the way are made.
+ */
 void folder_write(const struct folder *folder, const char *path, const void *bytes, size_t size);
 void folder_text(const struct folder *folder, const char *path, const char *text);
 void folder_link(const struct folder *folder, const char *path, const char *target);

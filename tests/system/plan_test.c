@@ -31,10 +31,10 @@ enum {
 /* Wishes and settings, and at which part of the highest rate they are tried. */
 struct course {
 	const char *name;
+	double per_s; /* tried at that rate, and not at a part of the highest */
 	unsigned ports, reuse_delay_ms, buckets; /* 0: as the kernel has it */
 	unsigned sources, destinations;
 	unsigned hold_ms, closing_s; /* nf_conntrack_tcp_timeout_time_wait; 0: no router */
-	double per_s;                /* tried at that rate, and not at a part of the highest */
 	bool server_first, bind_first;
 };
 
@@ -51,10 +51,9 @@ struct run {
 	int listeners[DESTINATIONS];
 	/* what happens */
 	pthread_t thread;
-	atomic_bool stop;
-	int error;        /* that connect() or bind() gave; 0: it never failed */
 	double refused_s; /* after the start */
 	double late_s;    /* the latest opening */
+	int error;        /* that connect() or bind() gave; 0: it never failed */
 	int most_time_wait;
 	int64_t most_entries;
 	/* of the sweeps of conntrack: entries before and after the last one, and the time between
@@ -62,6 +61,7 @@ struct run {
 	int64_t entries_now, before_sweep, after_sweep;
 	double swept_s, sweep_s;
 	unsigned sweeps;
+	atomic_bool stop;
 };
 
 /* SNAT refuses by chance: 1 in 10,000 at the rate that the plan names, next to none here, many

@@ -290,14 +290,15 @@ static void entries_grow_up_to_the_tuples(void **state)
 {
 	(void)state;
 	struct lp_plan_machine m = usual();
-	double before = 0;
+	double before = 0, rate = 1;
 	m.tracks = true;
 	m.conntrack_buckets = lp_figure(65536);
-	for (double rate = 1; rate < 2000; rate *= 1.1) {
+	while (rate < 2000) {
 		struct lp_plan_wishes w = one(rate);
 		struct lp_plan plan = plan_of(&w, &m);
 		assert_true(plan.entries >= before && plan.entries <= 28232);
 		before = plan.entries;
+		rate *= 1.1;
 	}
 	near(before, 28232);
 }
