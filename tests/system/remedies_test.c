@@ -342,7 +342,7 @@ static void nginx_is_told_in_its_own_words(void **state)
 	static const char *const wrk[] = {
 	        "wrk", "-t1", "-c8", "-d60s", "http://" SITE_PROXY ":8000/", NULL};
 	struct lp_error err = {0};
-	assert_ok(lab_sysctl(&site->proxy, &err, "ipv4/ip_local_port_range", "32768 60999"), err);
+	assert_ok(lab_sysctl(&site->proxy, &err, "ipv4/ip_local_port_range", "32768 42767"), err);
 	site_change_proxy(site, SITE_SHORT);
 	_cleanup_(lab_child_stop) struct lab_child client = LAB_CHILD_NONE;
 	int home = must(lab_enter(&site->load));
