@@ -340,9 +340,9 @@ static void nginx_is_told_in_its_own_words(void **state)
 {
 	struct site *site = *state;
 	static const char *const wrk[] = {
-	        "wrk", "-t1", "-c8", "-d60s", "http://" SITE_PROXY ":8000/", NULL};
+	        "wrk", "-t1", "-c2", "-d100s", "http://" SITE_PROXY ":8000/", NULL};
 	struct lp_error err = {0};
-	assert_ok(lab_sysctl(&site->proxy, &err, "ipv4/ip_local_port_range", "32768 42767"), err);
+	assert_ok(lab_sysctl(&site->proxy, &err, "ipv4/ip_local_port_range", "32768 60999"), err);
 	site_change_proxy(site, SITE_SHORT);
 	_cleanup_(lab_child_stop) struct lab_child client = LAB_CHILD_NONE;
 	int home = must(lab_enter(&site->load));
@@ -350,7 +350,7 @@ static void nginx_is_told_in_its_own_words(void **state)
 	lab_leave(&home);
 	must(r);
 	bool told = false;
-	for (int tries = 0; tries < 200 && !told; tries++) {
+	for (int tries = 0; tries < 350 && !told; tries++) {
 		(void)nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
 		_cleanup_(answer_done) struct answer answer = ask_ns(&site->proxy);
 		const json_t *finding = finding_of(&answer, "short-connections", site->proxy.inode);
