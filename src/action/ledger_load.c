@@ -2,7 +2,6 @@
 #include "action/ledger_load.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +9,6 @@
 #include "base/clock.h"
 #include "bpf/ledger.h"
 #include "kernel/bpf_call.h"
-#include "kernel/scan.h"
 
 /* The largest power of two of sets that fits. */
 static uint32_t sets_of(uint64_t bytes, size_t size, uint32_t most)
@@ -35,14 +33,7 @@ struct lp_ledger_sizes lp_ledger_sizes(uint32_t memory_mib)
 
 #if HAVE_BPF
 
-/* What bpftool writes is not compiled as strictly as the rest. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
 #include "bpf/ledger.skel.h"
-#pragma GCC diagnostic pop
 
 struct lp_ledger_loaded {
 	struct ledger *programs;
@@ -58,21 +49,19 @@ void lp_ledger_unload(struct lp_ledger_loaded *loaded)
 	free(loaded);
 }
 
-/* CAP_SYS_ADMIN has in it what the other two give. */
 static int tell_refusal(int error, struct lp_error *err)
 {
-	bool bpf = lp_has_capability(CAP_BPF), perfmon = lp_has_capability(CAP_PERFMON);
 	if (error == -ENOMEM)
 		return lp_fail(err, ENOMEM,
 		               "there is not enough memory for the ledger: a smaller "
 		               "--memory may do");
-	if (lp_has_capability(CAP_SYS_ADMIN) || (bpf && perfmon))
-		return lp_fail(err, EOPNOTSUPP,
-		               "the kernel does not load the ledger's program (%s): Linux 5.15 or "
-		               "later with BTF does, outside containers",
-		               strerror(-error));
-	return lp_fail(err, EPERM, "the ledger needs %s%s%s", bpf ? "" : "CAP_BPF",
-	               bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON");
+	int r = lp_bpf_rights("the ledger", err);
+	if (r < 0)
+		return r;
+	return lp_fail(err, EOPNOTSUPP,
+	               "the kernel does not load the ledger's program (%s): Linux 5.15 or later "
+	               "with BTF does, outside containers",
+	               strerror(-error));
 }
 
 static void set_sizes(struct ledger *programs, const struct lp_ledger_sizes *sizes)
@@ -95,12 +84,7 @@ static int write_control(const struct ledger *programs)
 	        .since_ms = (uint64_t)lp_clock_wall_ms(),
 	};
 	uint32_t key = 0;
-	union bpf_attr attr;
-	memset(&attr, 0, sizeof(attr));
-	attr.map_fd = (uint32_t)programs->maps.control.map_fd;
-	attr.key = (uintptr_t)&key;
-	attr.value = (uintptr_t)&control;
-	return lp_bpf(BPF_MAP_UPDATE_ELEM, &attr);
+	return lp_bpf_entry(BPF_MAP_UPDATE_ELEM, programs->maps.control.map_fd, &key, &control);
 }
 
 static void name_pieces(struct lp_ledger_loaded *loaded)

@@ -14,17 +14,11 @@
 
 #include "base/cleanup.h"
 #include "bpf/conntrack.h"
+#include "kernel/bpf_call.h"
 #include "kernel/bpf_reader.h"
 #include "kernel/ctnetlink.h"
 
-/* What bpftool writes is not compiled as strictly as the rest. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
 #include "bpf/conntrack.skel.h"
-#pragma GCC diagnostic pop
 
 struct reader {
 	struct conntrack *programs;
@@ -111,23 +105,15 @@ static int find(struct reader *reader, const struct lp_conntrack_entry *entry)
 	attr.test.prog_fd = (uint32_t)reader->programs->progs.lp_track_find.prog_fd;
 	attr.test.data_in = (uintptr_t)packet;
 	attr.test.data_size_in = sizeof(packet);
-	if (skel_sys_bpf(BPF_PROG_RUN, &attr, sizeof(attr)) < 0)
-		return lp_errno();
-	return find->error;
+	int r = lp_bpf(BPF_PROG_RUN, &attr);
+	return r < 0 ? r : find->error;
 }
 
 static int walk(struct reader *reader, struct lp_track_walk *walk)
 {
-	union bpf_attr attr;
-	memset(&attr, 0, sizeof(attr));
-	attr.test.prog_fd = (uint32_t)reader->programs->progs.lp_track_walk.prog_fd;
-	attr.test.ctx_in = (uintptr_t)walk;
-	attr.test.ctx_size_in = sizeof(*walk);
-	if (skel_sys_bpf(BPF_PROG_RUN, &attr, sizeof(attr)) < 0)
-		return lp_errno();
-	if (attr.test.retval || !walk->buckets || walk->records > LP_TRACK_ROOM)
-		return -ENOTSUP;
-	return 0;
+	int r = lp_bpf_run(reader->programs->progs.lp_track_walk.prog_fd, walk, sizeof(*walk));
+	bool sane = walk->buckets && walk->records <= LP_TRACK_ROOM;
+	return r == 0 && !sane ? -ENOTSUP : r;
 }
 
 /* Whether chains end with the marks of the buckets that they would be at this place. */

@@ -2,7 +2,6 @@
 #include "kernel/bpf_reader.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "kernel/scan.h"
+#include "kernel/bpf_call.h"
 
 /* What CONFIG_HZ can be on the machines that have BTF. */
 static const uint32_t rates[] = {100, 200, 250, 300, 500, 1000};
@@ -63,14 +62,7 @@ uint32_t lp_bpf_reader_hz(struct lp_bpf_reader *reader, const struct lp_sample_p
 
 #if HAVE_BPF
 
-/* What bpftool writes is not compiled as strictly as the rest. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
 #include "bpf/sample.skel.h"
-#pragma GCC diagnostic pop
 
 struct lp_bpf_reader {
 	struct sample *programs;
@@ -90,17 +82,15 @@ void lp_bpf_reader_close(struct lp_bpf_reader *reader)
 	free(reader);
 }
 
-/* CAP_SYS_ADMIN has in it what the other two give. */
 static int tell_refusal(int error, struct lp_error *why)
 {
-	bool bpf = lp_has_capability(CAP_BPF), perfmon = lp_has_capability(CAP_PERFMON);
-	if (lp_has_capability(CAP_SYS_ADMIN) || (bpf && perfmon))
-		return lp_fail(why, -error,
-		               "the kernel does not load programs that read its tables (%s): "
-		               "Linux 6.9 or later with BTF does, outside containers",
-		               strerror(-error));
-	return lp_fail(why, EPERM, "reading the kernel's tables needs %s%s%s", bpf ? "" : "CAP_BPF",
-	               bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON");
+	int r = lp_bpf_rights("reading the kernel's tables", why);
+	if (r < 0)
+		return r;
+	return lp_fail(why, -error,
+	               "the kernel does not load programs that read its tables (%s): Linux 6.9 or "
+	               "later with BTF does, outside containers",
+	               strerror(-error));
 }
 
 static int load(struct lp_bpf_reader *reader, struct lp_error *why)
@@ -132,23 +122,10 @@ int lp_bpf_reader_open(struct lp_bpf_reader **ret, struct lp_error *why)
 	return 0;
 }
 
-/* Runs a program with its argument, which it changes. 0 or a negative errno. */
-static int run(int program, void *argument, size_t size)
-{
-	union bpf_attr attr;
-	memset(&attr, 0, sizeof(attr));
-	attr.test.prog_fd = (uint32_t)program;
-	attr.test.ctx_in = (uintptr_t)argument;
-	attr.test.ctx_size_in = (uint32_t)size;
-	if (skel_sys_bpf(BPF_PROG_RUN, &attr, sizeof(attr)) < 0)
-		return lp_errno();
-	return attr.test.retval ? -ENOTSUP : 0;
-}
-
 int lp_bpf_reader_here(struct lp_bpf_reader *reader, struct lp_sample_place *ret)
 {
 	struct lp_sample_place place = {0};
-	int r = run(reader->programs->progs.lp_sample_here.prog_fd, &place, sizeof(place));
+	int r = lp_bpf_run(reader->programs->progs.lp_sample_here.prog_fd, &place, sizeof(place));
 	if (r < 0)
 		return r;
 	bool sane = place.net && place.ehash && place.bhash && place.n_bhash &&
@@ -167,7 +144,7 @@ void lp_bpf_reader_by_local(struct lp_bpf_reader *reader, const uint64_t ports[1
 
 int lp_bpf_reader_walk(struct lp_bpf_reader *reader, struct lp_sample_walk *walk)
 {
-	int r = run(reader->programs->progs.lp_sample_walk.prog_fd, walk, sizeof(*walk));
+	int r = lp_bpf_run(reader->programs->progs.lp_sample_walk.prog_fd, walk, sizeof(*walk));
 	if (r < 0)
 		return r;
 	bool sane =
@@ -189,7 +166,8 @@ int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_pla
 		                                .n_bhash = place->n_bhash,
 		                                .from = from,
 		                                .addresses = addresses};
-		int r = run(reader->programs->progs.lp_sample_ports.prog_fd, &ports, sizeof(ports));
+		int r = lp_bpf_run(reader->programs->progs.lp_sample_ports.prog_fd, &ports,
+		                   sizeof(ports));
 		if (r < 0)
 			return r;
 		if (ports.next <= from || ports.ports > LP_SAMPLE_ROOM)
@@ -205,7 +183,7 @@ int lp_bpf_reader_nets(struct lp_bpf_reader *reader, const struct lp_sample_net 
                        uint32_t *ret_n)
 {
 	struct lp_sample_nets nets = {0};
-	int r = run(reader->programs->progs.lp_sample_nets.prog_fd, &nets, sizeof(nets));
+	int r = lp_bpf_run(reader->programs->progs.lp_sample_nets.prog_fd, &nets, sizeof(nets));
 	if (r < 0)
 		return r;
 	if (nets.torn || nets.nets > LP_SAMPLE_ROOM)
@@ -218,7 +196,7 @@ int lp_bpf_reader_nets(struct lp_bpf_reader *reader, const struct lp_sample_net 
 int lp_bpf_reader_reserved(struct lp_bpf_reader *reader, uint64_t net, uint64_t ports[1024])
 {
 	struct lp_sample_nets nets = {.reserved_of = net};
-	int r = run(reader->programs->progs.lp_sample_nets.prog_fd, &nets, sizeof(nets));
+	int r = lp_bpf_run(reader->programs->progs.lp_sample_nets.prog_fd, &nets, sizeof(nets));
 	if (r == 0)
 		memcpy(ports, reader->out[0].reserved, sizeof(reader->out[0].reserved));
 	return r;

@@ -16,17 +16,11 @@ static const char what[] = "single refused connects and first closers";
 
 #include "base/utf8.h"
 #include "bpf/each.h"
+#include "kernel/bpf_call.h"
 #include "kernel/bpf_ring.h"
 #include "kernel/trace_who.h"
 
-/* What bpftool writes is not compiled as strictly as the rest. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
 #include "bpf/each.skel.h"
-#pragma GCC diagnostic pop
 
 struct singles {
 	struct each *programs;
@@ -46,16 +40,6 @@ static void close_singles(void *state)
 		each__destroy(singles->programs);
 	lp_trace_who_done(&singles->who);
 	free(singles);
-}
-
-static int tell_refusal(int error, struct lp_error *err)
-{
-	if (error == -EPERM || error == -EACCES)
-		return lp_fail(err, EPERM, "a program in the kernel needs CAP_BPF and CAP_PERFMON");
-	return lp_fail(err, -error,
-	               "the kernel does not load the program (%s): Linux 5.15 or later with BTF "
-	               "does",
-	               strerror(-error));
 }
 
 static int map_control(struct singles *singles)
@@ -94,7 +78,7 @@ static int load(struct singles *singles, const struct lp_trace *trace, struct lp
 		r = map_control(singles);
 	if (r == 0)
 		r = each__attach(singles->programs);
-	return r < 0 ? tell_refusal(r, err) : 0;
+	return r < 0 ? lp_bpf_refused(r, "5.15", err) : 0;
 }
 
 static int open_singles(struct lp_trace *trace, void **ret, struct lp_error *err)

@@ -19,15 +19,9 @@
 #if HAVE_BPF
 
 #include "bpf/drops.h"
+#include "kernel/bpf_call.h"
 
-/* What bpftool writes is not compiled as strictly as the rest. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
 #include "bpf/drops.skel.h"
-#pragma GCC diagnostic pop
 
 /* A place in a namespace, and how many were told of. */
 struct told {
@@ -52,17 +46,6 @@ struct netfilter {
 	int64_t read_ns;
 };
 
-/* bpf(2) on a map. libbpf's own wrappers would bring in libelf, which the light skeleton spares. */
-static int on_map(enum bpf_cmd command, int map, const void *key, void *ret)
-{
-	union bpf_attr attr;
-	memset(&attr, 0, sizeof(attr));
-	attr.map_fd = (uint32_t)map;
-	attr.key = (uintptr_t)key;
-	attr.value = (uintptr_t)ret; /* next_key is the same field */
-	return skel_sys_bpf(command, &attr, sizeof(attr)) < 0 ? lp_errno() : 0;
-}
-
 static void close_netfilter(void *state)
 {
 	struct netfilter *netfilter = state;
@@ -79,13 +62,7 @@ static int load(struct netfilter *netfilter, struct lp_error *err)
 	int r = drops__load(netfilter->programs);
 	if (r == 0)
 		r = drops__attach(netfilter->programs);
-	if (r == -EPERM || r == -EACCES)
-		return lp_fail(err, EPERM, "a program in the kernel needs CAP_BPF and CAP_PERFMON");
-	return r < 0 ? lp_fail(err, -r,
-	                       "the kernel does not load the program (%s): Linux 5.17 or later "
-	                       "with BTF does",
-	                       strerror(-r))
-	             : 0;
+	return r < 0 ? lp_bpf_refused(r, "5.17", err) : 0;
 }
 
 static int open_netfilter(struct lp_trace *trace, void **ret, struct lp_error *err)
@@ -172,12 +149,12 @@ static int tick(struct lp_trace *trace, void *state)
 	int r = 0;
 	netfilter->read_ns = now;
 	for (size_t i = 0; r == 0 && i < LP_DROPS_PLACES; i++) {
-		if (on_map(BPF_MAP_GET_NEXT_KEY, map, before, &place) < 0)
+		if (lp_bpf_entry(BPF_MAP_GET_NEXT_KEY, map, before, &place) < 0)
 			break;
 		before = &place;
 		uint64_t n;
 		struct told *told = told_of(netfilter, &place);
-		if (told && on_map(BPF_MAP_LOOKUP_ELEM, map, &place, &n) == 0)
+		if (told && lp_bpf_entry(BPF_MAP_LOOKUP_ELEM, map, &place, &n) == 0)
 			r = tell(trace, netfilter, told, n, seconds);
 	}
 	return r;
@@ -188,7 +165,8 @@ static uint64_t lost(const void *state)
 	const struct netfilter *netfilter = state;
 	uint32_t key = 0;
 	uint64_t n = 0;
-	return on_map(BPF_MAP_LOOKUP_ELEM, netfilter->programs->maps.lost.map_fd, &key, &n) == 0
+	return lp_bpf_entry(BPF_MAP_LOOKUP_ELEM, netfilter->programs->maps.lost.map_fd, &key, &n) ==
+	                       0
 	               ? n
 	               : 0;
 }
