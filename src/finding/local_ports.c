@@ -160,15 +160,6 @@ static void tell_near(const struct lp_judging *judging, const struct lp_subject 
 	tell_evidence(judging, subject, finding);
 }
 
-static void advise(const struct lp_judging *judging, const struct lp_subject *subject,
-                   struct lp_finding *finding)
-{
-	lp_remedy_reuse_connections(judging, subject, finding);
-	lp_remedy_tw_reuse(judging, subject, finding);
-	lp_remedy_more_sources(judging, subject, finding);
-	lp_remedy_wider_range(judging, subject, finding);
-}
-
 const struct lp_rule lp_rule_local_ports_exhausted = {
         .id = "local-ports-exhausted",
         .title = "no local port is left for a destination",
@@ -178,7 +169,7 @@ const struct lp_rule lp_rule_local_ports_exhausted = {
         .symptom = true,
         .test = test_exhausted,
         .tell = tell_exhausted,
-        .advise = advise,
+        .advise = lp_remedies_of_pool,
 };
 
 const struct lp_rule lp_rule_local_ports_near = {
@@ -190,5 +181,5 @@ const struct lp_rule lp_rule_local_ports_near = {
         .symptom = true,
         .test = test_near,
         .tell = tell_near,
-        .advise = advise,
+        .advise = lp_remedies_of_pool,
 };

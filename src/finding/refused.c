@@ -101,15 +101,6 @@ static void tell(const struct lp_judging *judging, const struct lp_subject *subj
 	                    TEXT_SPAN((double)(now - most->first_ms) / 1000));
 }
 
-static void advise(const struct lp_judging *judging, const struct lp_subject *subject,
-                   struct lp_finding *finding)
-{
-	lp_remedy_reuse_connections(judging, subject, finding);
-	lp_remedy_tw_reuse(judging, subject, finding);
-	lp_remedy_more_sources(judging, subject, finding);
-	lp_remedy_wider_range(judging, subject, finding);
-}
-
 /* The same pool being short of ports says less. */
 static bool explains(const struct lp_judging *judging, const struct lp_finding *cause,
                      const struct lp_finding *symptom)
@@ -128,6 +119,6 @@ const struct lp_rule lp_rule_connects_refused = {
         .symptom = true,
         .test = test,
         .tell = tell,
-        .advise = advise,
+        .advise = lp_remedies_of_pool,
         .explains = explains,
 };

@@ -201,3 +201,12 @@ void lp_remedy_tw_reuse(const struct lp_judging *judging, const struct lp_subjec
 	               "An old duplicate is told from new data by its timestamp alone.");
 	tell_relief(remedy, &now, &then);
 }
+
+void lp_remedies_of_pool(const struct lp_judging *judging, const struct lp_subject *subject,
+                         struct lp_finding *finding)
+{
+	lp_remedy_reuse_connections(judging, subject, finding);
+	lp_remedy_tw_reuse(judging, subject, finding);
+	lp_remedy_more_sources(judging, subject, finding);
+	lp_remedy_wider_range(judging, subject, finding);
+}

@@ -19,3 +19,7 @@ void lp_remedy_wider_range(const struct lp_judging *judging, const struct lp_sub
                            struct lp_finding *finding);
 void lp_remedy_tw_reuse(const struct lp_judging *judging, const struct lp_subject *subject,
                         struct lp_finding *finding);
+
+/* All of these: what there is to do where a pool runs short. For a rule's `advise`. */
+void lp_remedies_of_pool(const struct lp_judging *judging, const struct lp_subject *subject,
+                         struct lp_finding *finding);

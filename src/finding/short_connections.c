@@ -120,14 +120,10 @@ static void advise_all(const struct lp_judging *judging, const struct lp_subject
 static void advise(const struct lp_judging *judging, const struct lp_subject *subject,
                    struct lp_finding *finding)
 {
-	if (subject->limit->kind != &lp_local_ports) {
+	if (subject->limit->kind == &lp_local_ports)
+		lp_remedies_of_pool(judging, subject, finding);
+	else
 		advise_all(judging, subject, finding);
-		return;
-	}
-	lp_remedy_reuse_connections(judging, subject, finding);
-	lp_remedy_tw_reuse(judging, subject, finding);
-	lp_remedy_more_sources(judging, subject, finding);
-	lp_remedy_wider_range(judging, subject, finding);
 }
 
 /* Whether half of the namespace's TIME_WAITs are of this pool. */
