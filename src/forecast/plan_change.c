@@ -6,26 +6,22 @@
 
 enum { MANY = 1000000 };
 
-/* One thing that can be changed. */
+/* One thing that can be changed: a figure of the case, or what `now` and `set` make of it. */
 struct knob {
 	const char *name;
+	size_t figure; /* where it is in the case, where `now` is NULL; it has no bound */
 	uint64_t (*now)(const struct lp_plan_case *c);  /* what it is; 0: not known */
 	uint64_t (*last)(const struct lp_plan_case *c); /* how far it can go */
 	void (*set)(struct lp_plan_case *c, uint64_t value);
 	/* Whether it is there to be changed. NULL: always. */
 	bool (*applies)(const struct lp_plan_case *c);
+	bool falls; /* it gets smaller: the search goes by how much is taken away */
 };
 
 static uint64_t many(const struct lp_plan_case *c)
 {
 	(void)c;
 	return MANY;
-}
-
-static uint64_t boundless(const struct lp_plan_case *c)
-{
-	(void)c;
-	return INT64_MAX;
 }
 
 /* As many requests take as long on one connection as they took on several. */
@@ -142,82 +138,50 @@ static bool may_reuse(const struct lp_plan_case *c)
 	return !lp_plan_reuses(c) && lp_plan_reuses(&after);
 }
 
-static uint64_t now_descriptors(const struct lp_plan_case *c)
-{
-	return c->machine.descriptors.n;
-}
-static void set_descriptors(struct lp_plan_case *c, uint64_t value)
-{
-	c->machine.descriptors.n = value;
-}
-
-static uint64_t now_files(const struct lp_plan_case *c)
-{
-	return c->machine.file_max.n;
-}
-static void set_files(struct lp_plan_case *c, uint64_t value)
-{
-	c->machine.file_max.n = value;
-}
-
-/* The only one that gets smaller: the search goes by how much is taken away. */
-static uint64_t now_timeout(const struct lp_plan_case *c)
-{
-	return c->machine.conntrack_time_wait_s.n;
-}
-static void set_timeout(struct lp_plan_case *c, uint64_t value)
-{
-	c->machine.conntrack_time_wait_s.n = value;
-}
 static bool has_timeout(const struct lp_plan_case *c)
 {
 	return c->machine.conntrack_time_wait_s.known;
 }
 
-static uint64_t now_conntrack(const struct lp_plan_case *c)
-{
-	return c->machine.conntrack_max.n;
-}
-static void set_conntrack(struct lp_plan_case *c, uint64_t value)
-{
-	c->machine.conntrack_max.n = value;
-}
-
-static uint64_t now_backlog(const struct lp_plan_case *c)
-{
-	return c->machine.somaxconn.n;
-}
-static void set_backlog(struct lp_plan_case *c, uint64_t value)
-{
-	c->machine.somaxconn.n = value;
-}
-
-static uint64_t now_buckets(const struct lp_plan_case *c)
-{
-	return c->machine.max_tw_buckets.n;
-}
-static void set_buckets(struct lp_plan_case *c, uint64_t value)
-{
-	c->machine.max_tw_buckets.n = value;
-}
+#define FIGURE(name) .figure = offsetof(struct lp_plan_case, machine.name)
 
 static const struct knob knobs[LP_KNOBS] = {
-        [LP_KNOB_REQUESTS] = {"requests", now_requests, many, set_requests, NULL},
-        [LP_KNOB_NO_BIND] = {"no-bind", now_bind, last_switch, set_no_bind, binds},
-        [LP_KNOB_DESTINATIONS] = {"destinations", now_destinations, many, set_destinations, NULL},
-        [LP_KNOB_SOURCES] = {"sources", now_sources, many, set_sources, NULL},
-        [LP_KNOB_TRANSLATED] = {"translated", now_translated, many, set_translated, translates},
-        [LP_KNOB_RANGE] = {"ports", now_range, last_range, set_range, has_range},
-        [LP_KNOB_REUSE] = {"tcp_tw_reuse", now_reuse, last_switch, set_reuse, may_reuse},
-        [LP_KNOB_DESCRIPTORS] = {"nofile", now_descriptors, boundless, set_descriptors, NULL},
-        [LP_KNOB_FILES] = {"file-max", now_files, boundless, set_files, NULL},
-        [LP_KNOB_CONNTRACK_TIMEOUT] = {"nf_conntrack_tcp_timeout_time_wait", now_timeout,
-                                       now_timeout, set_timeout, has_timeout},
-        [LP_KNOB_CONNTRACK_MAX] = {"nf_conntrack_max", now_conntrack, boundless, set_conntrack,
-                                   NULL},
-        [LP_KNOB_BACKLOG] = {"somaxconn", now_backlog, boundless, set_backlog, NULL},
-        [LP_KNOB_BUCKETS] = {"tcp_max_tw_buckets", now_buckets, boundless, set_buckets, NULL},
+        [LP_KNOB_REQUESTS] = {"requests", .now = now_requests, .last = many, .set = set_requests},
+        [LP_KNOB_NO_BIND] = {"no-bind", .now = now_bind, .last = last_switch, .set = set_no_bind,
+                             .applies = binds},
+        [LP_KNOB_DESTINATIONS] = {"destinations", .now = now_destinations, .last = many,
+                                  .set = set_destinations},
+        [LP_KNOB_SOURCES] = {"sources", .now = now_sources, .last = many, .set = set_sources},
+        [LP_KNOB_TRANSLATED] = {"translated", .now = now_translated, .last = many,
+                                .set = set_translated, .applies = translates},
+        [LP_KNOB_RANGE] = {"ports", .now = now_range, .last = last_range, .set = set_range,
+                           .applies = has_range},
+        [LP_KNOB_REUSE] = {"tcp_tw_reuse", .now = now_reuse, .last = last_switch, .set = set_reuse,
+                           .applies = may_reuse},
+        [LP_KNOB_DESCRIPTORS] = {"nofile", FIGURE(descriptors)},
+        [LP_KNOB_FILES] = {"file-max", FIGURE(file_max)},
+        [LP_KNOB_CONNTRACK_TIMEOUT] = {"nf_conntrack_tcp_timeout_time_wait",
+                                       FIGURE(conntrack_time_wait_s), .applies = has_timeout,
+                                       .falls = true},
+        [LP_KNOB_CONNTRACK_MAX] = {"nf_conntrack_max", FIGURE(conntrack_max)},
+        [LP_KNOB_BACKLOG] = {"somaxconn", FIGURE(somaxconn)},
+        [LP_KNOB_BUCKETS] = {"tcp_max_tw_buckets", FIGURE(max_tw_buckets)},
 };
+
+static uint64_t value_of(const struct lp_plan_case *c, const struct knob *knob)
+{
+	const struct lp_figure *figure = (const void *)((const char *)c + knob->figure);
+	return knob->now ? knob->now(c) : figure->n;
+}
+
+static void set_value(struct lp_plan_case *c, const struct knob *knob, uint64_t value)
+{
+	struct lp_figure *figure = (void *)((char *)c + knob->figure);
+	if (knob->set)
+		knob->set(c, value);
+	else
+		figure->n = value;
+}
 
 const char *lp_plan_knob_name(enum lp_plan_knob knob)
 {
@@ -236,19 +200,26 @@ static struct lp_plan_case turned(const struct lp_plan_case *c, enum lp_plan_kno
                                   uint64_t steps)
 {
 	struct lp_plan_case after = *c;
-	uint64_t now = knobs[knob].now(c);
-	knobs[knob].set(&after, knob == LP_KNOB_CONNTRACK_TIMEOUT ? now - steps : now + steps);
+	uint64_t now = value_of(c, &knobs[knob]);
+	uint64_t value = knobs[knob].falls ? now - steps : now + steps;
+	set_value(&after, &knobs[knob], value);
 	return after;
+}
+
+/* How far it can be turned. */
+static uint64_t most_steps(const struct lp_plan_case *c, const struct knob *knob)
+{
+	uint64_t now = value_of(c, knob), last = knob->last ? knob->last(c) : INT64_MAX;
+	if (knob->falls)
+		return now ? now - 1 : 0;
+	return last > now ? last - now : 0;
 }
 
 /* By how few steps it carries; 0: by none. What it takes falls with every step. */
 static uint64_t fewest_steps(const struct lp_plan_case *c, enum lp_plan_knob knob,
                              enum lp_plan_limit limit)
 {
-	uint64_t now = knobs[knob].now(c), last = knobs[knob].last(c);
-	uint64_t high = knob == LP_KNOB_CONNTRACK_TIMEOUT ? now ? now - 1 : 0
-	                : last > now                      ? last - now
-	                                                  : 0;
+	uint64_t high = most_steps(c, &knobs[knob]);
 	struct lp_plan_case most = turned(c, knob, high);
 	if (high == 0 || !carries(&most, limit))
 		return 0;
@@ -285,8 +256,8 @@ static void try_knob(const struct lp_plan_case *c, enum lp_plan_knob knob, enum 
 	plan->changes[plan->n_changes++] = (struct lp_plan_change){
 	        .limit = limit,
 	        .knob = knob,
-	        .from = knobs[knob].now(c),
-	        .to = knobs[knob].now(&after),
+	        .from = value_of(c, &knobs[knob]),
+	        .to = value_of(&after, &knobs[knob]),
 	        .all = all_carry(&after),
 	        .highest = lp_plan_need_of(&after, limit).highest,
 	};
