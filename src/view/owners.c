@@ -3,11 +3,11 @@
 /* Below a row of the table: who has its connections, a line each, and what is not known of whom. */
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "snapshot/cgroup.h"
 #include "snapshot/owners.h"
+#include "view/sentence.h"
 #include "view/style.h"
 
 /* Processes of one command in one cgroup: a program and its workers. */
@@ -20,22 +20,6 @@ struct group {
 };
 
 enum { GROUPS = 8, LINES = 3, NAMED = 512 };
-
-struct line {
-	char text[NAMED];
-	size_t n;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct line *line, const char *format, ...)
-{
-	size_t room = sizeof(line->text) - line->n;
-	va_list args;
-	va_start(args, format);
-	int n = vsnprintf(line->text + line->n, room, format, args);
-	va_end(args);
-	if (n > 0)
-		line->n += (size_t)n < room ? (size_t)n : room - 1;
-}
 
 /* ---- groups -------------------------------------------------------------------------------- */
 
@@ -120,7 +104,7 @@ void lp_style_cgroup(const char *cgroup, uint64_t id, char buf[LP_CELL])
 		(void)snprintf(buf, LP_CELL, " %.180s", cgroup);
 }
 
-static void say_states(const struct lp_style *style, bool exact, struct line *line,
+static void say_states(const struct lp_style *style, bool exact, struct lp_sentence *line,
                        const uint32_t states[LP_STATES])
 {
 	static const struct {
@@ -143,8 +127,8 @@ static void say_states(const struct lp_style *style, bool exact, struct line *li
 			n += parts[i].states & 1U << state ? states[state] : 0;
 		if (!n)
 			continue;
-		say(line, "%s%s%s %s", before, exact ? "" : style->about, lp_text_count(n, number),
-		    parts[i].label);
+		lp_add(line, "%s%s%s %s", before, exact ? "" : style->about,
+		       lp_text_count(n, number), parts[i].label);
 		before = ", ";
 	}
 }
@@ -154,7 +138,8 @@ static size_t room_of(const struct lp_style *style, size_t indent)
 	return style->width > indent ? style->width - indent : 0;
 }
 
-static int put_line(const struct lp_style *style, FILE *out, size_t indent, struct line *line)
+static int put_line(const struct lp_style *style, FILE *out, size_t indent,
+                    struct lp_sentence *line)
 {
 	char cut[NAMED];
 	lp_text_clean(line->text, style->unicode);
@@ -162,43 +147,43 @@ static int put_line(const struct lp_style *style, FILE *out, size_t indent, stru
 	return lp_put(out, "%*s%s\n", (int)indent, "", cut);
 }
 
-static void say_who(const struct group *group, bool sharing, struct line *line)
+static void say_who(const struct group *group, bool sharing, struct lp_sentence *line)
 {
 	const struct lp_owner *first = group->first;
 	const char *ended = first->ended ? ", ended" : "";
 	char number[LP_FIGURE_TEXT];
-	say(line, "by %s ", *first->command ? first->command : "?");
+	lp_add(line, "by %s ", *first->command ? first->command : "?");
 	if (first->ended && group->n > 1)
-		say(line, "(%s processes%s)", lp_text_count(group->n, number), ended);
+		lp_add(line, "(%s processes%s)", lp_text_count(group->n, number), ended);
 	else if (group->n > 1)
-		say(line, "(%d +%zu)", group->pid, group->n - 1);
+		lp_add(line, "(%d +%zu)", group->pid, group->n - 1);
 	else
-		say(line, "(%d%s)", group->pid, ended);
+		lp_add(line, "(%d%s)", group->pid, ended);
 	char cgroup[LP_CELL];
 	lp_style_cgroup(first->cgroup, first->cgroup_id, cgroup);
-	say(line, "%s", cgroup);
+	lp_add(line, "%s", cgroup);
 	if (sharing)
-		say(line, ", shared with %" PRIu32 " more", group->sharing);
+		lp_add(line, ", shared with %" PRIu32 " more", group->sharing);
 }
 
 /* Figures stay whole; of who they are of, what does not fit is left out or cut. */
 static int put_group(const struct lp_style *style, FILE *out, size_t indent, bool exact,
                      const struct group *group)
 {
-	struct line who = {0}, figures = {0}, line = {0};
+	struct lp_sentence who = {0}, figures = {0}, line = {0};
 	char cut[NAMED];
-	say(&figures, ": ");
+	lp_add(&figures, ": ");
 	say_states(style, exact, &figures, group->states);
 	size_t room = room_of(style, indent), taken = lp_text_width(figures.text);
 	room = room > taken ? room - taken : 0;
 	say_who(group, group->sharing > 0, &who);
 	if (group->sharing && lp_text_width(who.text) > room) {
-		who = (struct line){0};
+		who = (struct lp_sentence){0};
 		say_who(group, false, &who);
 	}
 	lp_text_clean(who.text, style->unicode);
 	lp_text_shorten(who.text, room, style->ellipsis, cut, sizeof(cut));
-	say(&line, "%s%s", cut, figures.text);
+	lp_add(&line, "%s%s", cut, figures.text);
 	return put_line(style, out, indent, &line);
 }
 
@@ -217,9 +202,9 @@ static int put_groups(const struct lp_style *style, FILE *out, size_t indent,
 	}
 	if (r < 0 || !rest)
 		return r;
-	struct line line = {0};
-	say(&line, "by others: %s%s", owners->exact ? "" : style->about,
-	    lp_text_count(rest, number));
+	struct lp_sentence line = {0};
+	lp_add(&line, "by others: %s%s", owners->exact ? "" : style->about,
+	       lp_text_count(rest, number));
 	return put_line(style, out, indent, &line);
 }
 
@@ -229,13 +214,13 @@ static int put_unowned(const struct lp_style *style, FILE *out, size_t indent,
 	int r = 0;
 	for (int reason = 0; reason < LP_UNOWNED_REASONS && r == 0; reason++) {
 		char number[LP_FIGURE_TEXT];
-		struct line line = {0};
+		struct lp_sentence line = {0};
 		if (!owners->unowned[reason])
 			continue;
-		say(&line, "not known by whom: %s%s %s (%s)", owners->exact ? "" : style->about,
-		    lp_text_count(owners->unowned[reason], number),
-		    lp_unowned_what((enum lp_unowned)reason),
-		    lp_unowned_why((enum lp_unowned)reason));
+		lp_add(&line, "not known by whom: %s%s %s (%s)", owners->exact ? "" : style->about,
+		       lp_text_count(owners->unowned[reason], number),
+		       lp_unowned_what((enum lp_unowned)reason),
+		       lp_unowned_why((enum lp_unowned)reason));
 		r = put_line(style, out, indent, &line);
 	}
 	return r;
