@@ -14,30 +14,7 @@
 #include <unistd.h>
 
 #include "kernel/conntrack_stats.h"
-
-/* A namespace that tracks, with a listener in it. */
-struct tracked {
-	struct lab_ns ns;
-	int listener;
-	struct lab_addr to;
-};
-
-static void track(struct tracked *t)
-{
-	struct lp_error err = {0};
-	assert_ok(lab_ns_make(&t->ns, &err), err);
-	assert_ok(lab_nft_track(&t->ns, &err), err);
-	struct lab_addr any = lab_addr("127.0.0.1", 0);
-	struct lab_how how = {.ns = &t->ns, .from = &any};
-	t->listener = must(lab_listen(&how, 64));
-	t->to = lab_addr_local(t->listener);
-}
-
-static void untrack(struct tracked *t)
-{
-	lp_close_fd(&t->listener);
-	lab_ns_done(&t->ns);
-}
+#include "tracked.h"
 
 static void a_mistake_is_told_in_nfts_words(void **state)
 {

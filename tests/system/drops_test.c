@@ -11,6 +11,7 @@
 
 #include "ask.h"
 #include "lab/router.h"
+#include "tracked.h"
 
 /* The limit's packets by cause. */
 static json_t *drops_of(const struct answer *answer, const struct lab_ns *ns)
@@ -32,28 +33,6 @@ static void expect_alone(const struct lab_ns *ns, const char *cause, uint64_t pa
 	}
 }
 
-struct tracked {
-	struct lab_ns ns;
-	int listener;
-	struct lab_addr at;
-};
-
-static void track(struct tracked *t)
-{
-	struct lp_error err = {0};
-	*t = (struct tracked){.ns = LAB_NS_NONE, .at = lab_addr("127.0.0.1", 80)};
-	assert_ok(lab_ns_make(&t->ns, &err), err);
-	assert_ok(lab_nft_track(&t->ns, &err), err);
-	struct lab_how how = {.ns = &t->ns, .from = &t->at};
-	t->listener = must(lab_listen(&how, 64));
-}
-
-static void untrack(struct tracked *t)
-{
-	lp_close_fd(&t->listener);
-	lab_ns_done(&t->ns);
-}
-
 static uint64_t counted_drops(const struct lab_ns *ns)
 {
 	struct lp_error err = {0};
@@ -67,7 +46,7 @@ static void knock_in_vain(const struct tracked *t, uint16_t port)
 {
 	struct lab_addr from = lab_addr("127.0.0.1", port);
 	struct lab_how how = {.ns = &t->ns, .from = &from, .timeout_ms = 100};
-	assert_int_equal(lab_connect(&how, &t->at), -ETIMEDOUT);
+	assert_int_equal(lab_connect(&how, &t->to), -ETIMEDOUT);
 }
 
 static void a_full_table(void **state)
@@ -96,7 +75,7 @@ static void a_clash(void **state)
 	struct tracked t;
 	track(&t);
 	struct lab_conntrack_fill fill = {.from = lab_addr("127.0.0.1", PORT),
-	                                  .to = t.at,
+	                                  .to = t.to,
 	                                  .asked = lab_addr("10.9.9.9", 80),
 	                                  .ports = 1,
 	                                  .n = 1};
@@ -154,7 +133,7 @@ static int knock_on(void *data, int say)
 	for (uint16_t port = 6000;; port++) {
 		struct lab_addr from = lab_addr("127.0.0.1", port);
 		struct lab_how how = {.ns = &t->ns, .from = &from, .timeout_ms = 20};
-		int fd = lab_connect(&how, &t->at);
+		int fd = lab_connect(&how, &t->to);
 		if (fd >= 0 || (port == 6000 && write(say, "r", 1) != 1))
 			return 1;
 	}

@@ -22,37 +22,7 @@
 #include "lab/provoke.h"
 #include "lab/router.h"
 #include "lab/segment.h"
-
-#define AT "10.0.0.1"
-enum { PORT = 8080, LOW = 40000 };
-
-/* A namespace with an address that tcp_tw_reuse does not take for loopback, and a listener there.
- */
-struct stage {
-	struct lab_ns ns;
-	struct lab_addr to;
-	struct lab_how how;
-	int listener;
-	struct lab_fds fds;
-};
-
-static void stage_make(struct stage *stage, int backlog)
-{
-	struct lp_error err = {0};
-	*stage = (struct stage){.ns = LAB_NS_NONE, .to = lab_addr(AT, PORT), .listener = -1};
-	assert_ok(lab_ns_make(&stage->ns, &err), err);
-	assert_ok(lab_address(&stage->ns, "lo", AT, &err), err);
-	struct lab_how how = {.ns = &stage->ns, .from = &stage->to};
-	stage->listener = must(lab_listen(&how, backlog));
-	stage->how = (struct lab_how){.ns = &stage->ns};
-}
-
-static void stage_done(struct stage *stage)
-{
-	lab_fds_done(&stage->fds);
-	lp_close_fd(&stage->listener);
-	lab_ns_done(&stage->ns);
-}
+#include "stage.h"
 
 __attribute__((format(printf, 3, 4))) static void set(struct stage *stage, const char *path,
                                                       const char *format, ...)
@@ -86,19 +56,19 @@ static void end(struct stage *stage, enum lab_end how, unsigned n)
 
 static void ports_used_up(struct stage *stage, bool beyond)
 {
-	range(stage, LOW, LOW + 99);
+	range(stage, STAGE_LOW, STAGE_LOW + 99);
 	hold(stage, beyond ? 100 : 99);
 }
 
 static void ports_running_short(struct stage *stage, bool beyond)
 {
-	range(stage, LOW, LOW + 99);
+	range(stage, STAGE_LOW, STAGE_LOW + 99);
 	hold(stage, beyond ? 80 : 79);
 }
 
 static void short_ones(struct stage *stage, bool beyond)
 {
-	range(stage, LOW, LOW + 499);
+	range(stage, STAGE_LOW, STAGE_LOW + 499);
 	if (beyond)
 		end(stage, LAB_CLIENT_FIRST, 450);
 	else
@@ -115,11 +85,11 @@ static void half_a_pool(struct stage *stage, bool beyond)
 static void bound_first(struct stage *stage, bool beyond)
 {
 	enum { EACH = 210 };
-	struct lab_addr second = lab_addr(AT, PORT + 1), any = lab_addr(AT, 0);
+	struct lab_addr second = lab_addr(STAGE_AT, STAGE_PORT + 1), any = lab_addr(STAGE_AT, 0);
 	struct lab_how listen = {.ns = &stage->ns, .from = &second};
 	int fd = must(lab_listen(&listen, 4096));
 	must(lab_hold(&stage->fds, fd));
-	range(stage, LOW, LOW + 499);
+	range(stage, STAGE_LOW, STAGE_LOW + 499);
 	stage->how.from = &any;
 	stage->how.options = beyond ? 0 : LAB_BIND_NO_PORT;
 	hold(stage, EACH);
@@ -131,13 +101,13 @@ static void wide_range(struct stage *stage, bool beyond)
 {
 	range(stage, 1024, 60999);
 	if (!beyond)
-		set(stage, "ipv4/ip_local_reserved_ports", "%d", PORT);
+		set(stage, "ipv4/ip_local_reserved_ports", "%d", STAGE_PORT);
 	hold(stage, 1);
 }
 
 static void odd_range(struct stage *stage, bool beyond)
 {
-	range(stage, LOW, LOW + (beyond ? 100 : 101));
+	range(stage, STAGE_LOW, STAGE_LOW + (beyond ? 100 : 101));
 	hold(stage, 90);
 }
 
@@ -221,7 +191,7 @@ static void outlived(struct stage *stage, bool beyond)
 	if (!beyond)
 		set(stage, "netfilter/nf_conntrack_tcp_timeout_time_wait", "60");
 	for (uint16_t i = 0; i < DESTINATIONS; i++) {
-		struct lab_addr at = lab_addr(AT, (uint16_t)(PORT + 1 + i));
+		struct lab_addr at = lab_addr(STAGE_AT, (uint16_t)(STAGE_PORT + 1 + i));
 		struct lab_how listen = {.ns = &stage->ns, .from = &at};
 		_cleanup_(lp_close_fd) int listener = must(lab_listen(&listen, 128));
 		must_count(lab_open_and_end(&stage->how, &at, listener, LAB_CLIENT_FIRST, EACH),
@@ -285,7 +255,7 @@ static const struct scene {
 static void check_scene(const struct scene *scene, bool beyond)
 {
 	struct stage stage;
-	stage_make(&stage, scene->backlog);
+	stage_make(&stage, 0, scene->backlog);
 	scene->build(&stage, beyond);
 	_cleanup_(answer_done) struct answer answer = ask_ns(&stage.ns);
 	const json_t *finding = finding_of(&answer, scene->id, stage.ns.inode);
@@ -359,7 +329,7 @@ static void a_client_out_of_ports(void **state)
 	assert_non_null(strstr(finding_text(finding, "summary"), "127.0.0.2"));
 
 	struct stage stage;
-	stage_make(&stage, 4096);
+	stage_make(&stage, 0, 4096);
 	hold(&stage, 100);
 	_cleanup_(answer_done) struct answer few = ask_ns(&stage.ns);
 	assert_null(finding_of(&few, "client-ports-near", stage.ns.inode));
@@ -499,8 +469,8 @@ static int be_refused(void *data, int say)
 	if (lab_private_mounts(&mounts, NULL) < 0 || mount("lab", "/mnt", "bpf", 0, NULL) < 0 ||
 	    setenv("LASTPORT_BPFFS", "/mnt", 1) < 0)
 		return 100;
-	stage_make(&stage, 4096);
-	range(&stage, LOW, LOW + 99);
+	stage_make(&stage, 0, 4096);
+	range(&stage, STAGE_LOW, STAGE_LOW + 99);
 	struct answer off = ask_ns(&stage.ns);
 	found |= is_not_judged(&off, "connects-refused") ? NOT_JUDGED_WITHOUT : 0;
 	answer_done(&off);
@@ -514,7 +484,7 @@ static int be_refused(void *data, int say)
 		return 102;
 	struct answer after = ask_ns(&stage.ns);
 	const json_t *finding = finding_of(&after, "connects-refused", stage.ns.inode);
-	if (finding && strstr(finding_text(finding, "summary"), "1 connect to " AT ":8080"))
+	if (finding && strstr(finding_text(finding, "summary"), "1 connect to " STAGE_AT ":8080"))
 		found |= FOUND_REFUSED;
 	answer_done(&after);
 	stage_done(&stage);

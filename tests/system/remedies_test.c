@@ -19,43 +19,12 @@
 #include "lab/conntrack.h"
 #include "lab/pace.h"
 #include "site.h"
-
-#define AT "10.0.0.1"
-enum { PORT = 8080, LOW = 40000 };
-
-struct stage {
-	struct lab_ns ns;
-	struct lab_addr to;
-	struct lab_how how;
-	int listener;
-	struct lab_fds fds;
-};
-
-static void stage_make(struct stage *stage, unsigned ports, int backlog)
-{
-	struct lp_error err = {0};
-	*stage = (struct stage){.ns = LAB_NS_NONE, .to = lab_addr(AT, PORT), .listener = -1};
-	assert_ok(lab_ns_make(&stage->ns, &err), err);
-	assert_ok(lab_address(&stage->ns, "lo", AT, &err), err);
-	assert_ok(lab_sysctl(&stage->ns, &err, "ipv4/ip_local_port_range", "%d %u", LOW,
-	                     LOW + ports - 1),
-	          err);
-	struct lab_how how = {.ns = &stage->ns, .from = &stage->to};
-	stage->listener = must(lab_listen(&how, backlog));
-	stage->how = (struct lab_how){.ns = &stage->ns};
-}
-
-static void stage_done(struct stage *stage)
-{
-	lab_fds_done(&stage->fds);
-	lp_close_fd(&stage->listener);
-	lab_ns_done(&stage->ns);
-}
+#include "stage.h"
 
 /* A listener at the next port, which is to be reached from anew. */
 static int listen_beside(const struct stage *stage, int backlog, struct lab_addr *ret)
 {
-	*ret = lab_addr(AT, PORT + 1);
+	*ret = lab_addr(STAGE_AT, STAGE_PORT + 1);
 	struct lab_how how = {.ns = &stage->ns, .from = ret};
 	return must(lab_listen(&how, backlog));
 }
@@ -173,7 +142,7 @@ static void bind_without_a_port(void **state)
 	(void)state;
 	enum { PORTS = 500, EACH = 210 };
 	struct stage stage;
-	struct lab_addr second, any = lab_addr(AT, 0);
+	struct lab_addr second, any = lab_addr(STAGE_AT, 0);
 	stage_make(&stage, PORTS, 4096);
 	_cleanup_(lp_close_fd) _unused_ int listener = listen_beside(&stage, 4096, &second);
 	stage.how.from = &any;
@@ -209,7 +178,7 @@ static void conntrack_forgets_sooner(void **state)
 	stage_make(&stage, 25000, 4096);
 	assert_ok(lab_nft_track(&stage.ns, &err), err);
 	for (uint16_t i = 0; i < DESTINATIONS; i++) {
-		struct lab_addr at = lab_addr(AT, (uint16_t)(PORT + 1 + i));
+		struct lab_addr at = lab_addr(STAGE_AT, (uint16_t)(STAGE_PORT + 1 + i));
 		struct lab_how listen = {.ns = &stage.ns, .from = &at};
 		_cleanup_(lp_close_fd) int listener = must(lab_listen(&listen, 128));
 		must_count(lab_open_and_end(&stage.how, &at, listener, LAB_CLIENT_FIRST, EACH),
@@ -223,7 +192,7 @@ static void conntrack_forgets_sooner(void **state)
 	double then = predicted(&stage, "conntrack-outlives-time-wait", "sooner", "entries in use",
 	                        "timeout_time_wait", step, sizeof(step));
 	apply(&stage.ns, step);
-	struct lab_addr client = lab_addr(AT, 0);
+	struct lab_addr client = lab_addr(STAGE_AT, 0);
 	struct lab_pair pair = LAB_PAIR_NONE;
 	struct lab_conntrack entry;
 	must(lab_pair_open(&stage.how, &stage.to, stage.listener, &pair));
@@ -316,8 +285,8 @@ static void nginx_keeps_connections(void **state)
 	struct site *site = *state;
 	struct lp_error err = {0};
 	char blocks[1024];
-	assert_ok(lab_sysctl(&site->proxy, &err, "ipv4/ip_local_port_range", "%d %d", LOW,
-	                     LOW + PORTS - 1),
+	assert_ok(lab_sysctl(&site->proxy, &err, "ipv4/ip_local_port_range", "%d %d", STAGE_LOW,
+	                     STAGE_LOW + PORTS - 1),
 	          err);
 	site_change_proxy(site, SITE_SHORT);
 	double seconds, later;

@@ -7,20 +7,6 @@
 
 static struct scene scene;
 
-static int begin(void **state)
-{
-	(void)state;
-	scene_make(&scene);
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	scene_done(&scene);
-	return 0;
-}
-
 static void set(const char *file, unsigned line, const char *key, const char *value,
                 const char *running)
 {
@@ -130,7 +116,7 @@ static void what_was_not_read_is_not_judged(void **state)
 	scene_must(&scene, "myth-in-sysctl-config");
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define CASE(function) SCENE_CASE(function, scene)
 
 UNIT_MAIN(CASE(good_configuration_is_nothing_to_tell), CASE(myths_are_named_with_file_and_line),
           CASE(a_myth_in_force_is_worse), CASE(a_line_that_is_undone_is_no_myth),

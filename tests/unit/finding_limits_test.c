@@ -10,20 +10,6 @@
 
 static struct scene scene;
 
-static int begin(void **state)
-{
-	(void)state;
-	scene_make(&scene);
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	scene_done(&scene);
-	return 0;
-}
-
 /* ---- TIME_WAIT ------------------------------------------------------------------------------ */
 
 static void time_wait_that_is_cut_short(void **state)
@@ -415,7 +401,7 @@ static void no_tracking_is_no_gap(void **state)
 	assert_int_equal(scene.findings.n_not_judged, 1); /* the ledger is off */
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define CASE(function) SCENE_CASE(function, scene)
 
 UNIT_MAIN(CASE(time_wait_that_is_cut_short), CASE(short_connections_to_many),
           CASE(buckets_below_the_range), CASE(a_server_that_closes_first),

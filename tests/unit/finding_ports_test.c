@@ -10,20 +10,6 @@
 
 static struct scene scene;
 
-static int begin(void **state)
-{
-	(void)state;
-	scene_make(&scene);
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	scene_done(&scene);
-	return 0;
-}
-
 static void a_busy_machine_in_health_has_none(void **state)
 {
 	(void)state;
@@ -421,7 +407,7 @@ static void the_ledger_measures_the_search(void **state)
 	assert_non_null(strstr(finding->evidence.items[0], "ledger"));
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define CASE(function) SCENE_CASE(function, scene)
 
 UNIT_MAIN(CASE(a_busy_machine_in_health_has_none), CASE(a_pool_near_its_end),
           CASE(a_pool_at_its_end), CASE(no_port_at_all_is_said_once),

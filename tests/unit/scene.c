@@ -232,3 +232,15 @@ double scene_becomes(const struct lp_remedy *remedy, const char *what)
 	fail_msg("%s does not tell %s", remedy->title, what);
 	return 0;
 }
+
+int scene_begin(void **state)
+{
+	scene_make(*state);
+	return 0;
+}
+
+int scene_end(void **state)
+{
+	scene_done(*state);
+	return 0;
+}

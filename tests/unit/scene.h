@@ -23,6 +23,12 @@ struct scene {
 void scene_make(struct scene *scene);
 void scene_done(struct scene *scene);
 
+/* The same before and after each test: one that has a scene. Their state is it. */
+int scene_begin(void **state);
+int scene_end(void **state);
+#define SCENE_CASE(function, scene) \
+	cmocka_unit_test_prestate_setup_teardown(function, scene_begin, scene_end, &(scene))
+
 /* A pool of 10.0.0.1 to `remote`:80, whose TIME_WAITs were made evenly over the last minute. */
 struct lp_pool *scene_pool(struct scene *scene, const char *remote, uint16_t established,
                            uint16_t time_wait);
