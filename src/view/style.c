@@ -14,7 +14,7 @@ enum { NARROWEST = 40 };
 
 struct lp_locale lp_locale_enter(void)
 {
-	struct lp_locale locale = {.utf8 = newlocale(LC_ALL_MASK, "C.UTF-8", NULL)};
+	struct lp_locale locale = {.utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL)};
 	if (locale.utf8)
 		locale.before = uselocale(locale.utf8);
 	return locale;
