@@ -74,8 +74,9 @@ struct answer ask_ns_by(const struct lab_ns *ns, const char *reader)
 	(void)home;
 	char inode[32];
 	(void)snprintf(inode, sizeof(inode), "%" PRIu64, ns->inode);
-	struct answer answer = ask_raw("status", "--json", "--all", "--netns", inode, "--reader",
-	                               reader ? reader : "auto", NULL);
+	/* others may have so many sockets meanwhile that a sample would be read */
+	struct answer answer = ask_raw("status", "--json", "--all", "--exact", "--netns", inode,
+	                               "--reader", reader ? reader : "auto", NULL);
 	check_schema(&answer);
 	if (reader)
 		assert_string_equal(json_string_value(json_object_get(answer.root, "reader")),
@@ -85,7 +86,7 @@ struct answer ask_ns_by(const struct lab_ns *ns, const char *reader)
 
 struct answer ask_all(void)
 {
-	struct answer answer = ask_raw("status", "--json", "--all", NULL);
+	struct answer answer = ask_raw("status", "--json", "--all", "--exact", NULL);
 	check_schema(&answer);
 	return answer;
 }

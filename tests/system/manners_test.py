@@ -321,7 +321,8 @@ def asleep(child):
 def two_looks_tell_growth(problems):
     more, left, interval = 3, PORTS - 5, 2
     with held(2), subprocess.Popen(
-            [LASTPORT, "--json", "--netns", "self", "--kind", "local-ports", "--interval", str(interval)],
+            [LASTPORT, "--json", "--exact", "--netns", "self", "--kind", "local-ports", "--interval",
+             str(interval)],
             env=WORLD, stdout=subprocess.PIPE) as child:
         if not asleep(child):
             problems.append("the command does not sleep between two looks")

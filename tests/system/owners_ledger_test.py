@@ -25,7 +25,7 @@ ID = "3f2a9c0d7b1e84565a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"
 def pool(problems, kind, states, **scope):
     """The pool once its connections are so: the last segments may be on their way."""
     for _ in range(100):
-        run = Run("--json", "--netns", "self", *READER)
+        run = Run("--json", "--exact", "--netns", "self", *READER)
         problems.status(run, 0)
         limits = [limit for limit in json.loads(run.out)["limits"]
                   if limit["kind"] == kind and scope.items() <= limit["scope"].items()]
@@ -46,7 +46,7 @@ def ends_of(problems, port, n):
     """The owners of both ends of connections to the server, once n of them are in TIME_WAIT."""
     ends = {}
     for _ in range(100):
-        run = Run("--json", "--netns", "self", *READER)
+        run = Run("--json", "--exact", "--netns", "self", *READER)
         problems.status(run, 0)
         limits = [limit for limit in json.loads(run.out)["limits"]
                   if port in (limit["scope"].get("remote_port"), limit["scope"].get("listener_port"))

@@ -25,7 +25,7 @@ POD = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 READER = ("--reader", os.environ.get("LASTPORT_READER", "diag"))
 
 def look(problems, *arguments, **more):
-    run = Run("--json", "--netns", "self", *READER, *arguments, **more)
+    run = Run("--json", "--exact", "--netns", "self", *READER, *arguments, **more)
     problems.status(run, 0)
     return json.loads(run.out)
 
