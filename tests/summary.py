@@ -20,7 +20,7 @@ from collections import defaultdict
 
 RESULT = re.compile(r"(not )?ok\b(?:\s+\d+)?\s*-?\s*([^#]*)(?:#\s*(\w+)\s*(.*))?")
 PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*skip\w*\s*(.*))?", re.IGNORECASE)
-MOST_NOTES = 12  # lines shown of what a failed check says
+MOST_NOTES = 12  # lines shown of what a failed check says while it runs, and after it
 SANITIZER_STATUS = 99  # as tests/meson.build asks for
 
 
@@ -33,13 +33,15 @@ class Outcome:
         self.skipped = []
         self.plan = None
         self.bailed = None
-        self.notes = None  # where comments go: to the failed check before them
+        self.said = []  # comments since the last check
+        self.notes = None  # the failed check that comments belong to, where the last one failed
         for line in tap.splitlines():
             self._read(line)
 
     def _read(self, line):
         if line.startswith("#"):
-            if self.notes is not None and len(self.notes) < MOST_NOTES:
+            self.said = [*self.said, line][-MOST_NOTES:]
+            if self.notes is not None and len(self.notes) <= 2 * MOST_NOTES:
                 self.notes.append(line)
         elif match := PLAN.fullmatch(line.rstrip()):
             self.plan = int(match[1])
@@ -51,12 +53,12 @@ class Outcome:
             self._read_check(*match.groups())
 
     def _read_check(self, failed, name, directive, reason):
-        self.notes = None
+        said, self.said, self.notes = self.said, [], None
         if (directive or "").lower().startswith("skip"):
             # cmocka has the test's name in place of a reason, and says "not ok"
             self.skipped.append(": ".join(filter(None, (name.strip(), reason.strip()))))
         elif failed:
-            self.notes = [name.strip()]
+            self.notes = [name.strip(), *said]
             self.failed.append(self.notes)
         else:
             self.passed += 1
@@ -109,7 +111,8 @@ class Totals:
         self.failed += [f"{label}: " + "\n    ".join(check) for check in outcome.failed]
         self.skipped += [f"{label}: {check}" for check in outcome.skipped]
         if complaint := outcome.complaint(test["result"], test["returncode"]):
-            self.failed.append(f"{label}: {complaint}")
+            errors = (test.get("stderr") or "").splitlines()[-MOST_NOTES:]
+            self.failed.append("\n    ".join([f"{label}: {complaint}", *outcome.said, *errors]))
 
 
 def kernel_is_capable():

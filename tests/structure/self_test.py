@@ -114,6 +114,9 @@ def test_summary(tap):
         got = counted(json.dumps({"name": "lastport:unit / a", "stdout": text, "result": result,
                                   "returncode": status, "duration": 0.1}))
         tap.check(f"summary of {name}", [] if got == wanted else [f"wanted {wanted}, got {got}"])
+    said = summary.Outcome("# of a\nok 1 - a\n# of b\nnot ok 2 - b\n# why\nok 3 - c\n").failed
+    tap.check("summary tells what a failed check said", [] if said == [["b", "# of b", "# why"]]
+              else [f"told {said}"])
     for name, lines in (("an empty log", []), ("a torn log", ['{"name": '])):
         got = counted(*lines)
         tap.check(f"summary of {name} is a failure", [] if got[1] else [f"got {got}"])
