@@ -108,11 +108,13 @@ class Totals:
         outcome = Outcome(test.get("stdout") or "")
         self.seconds[run, suite.rpartition(":")[2] or "all"] += test["duration"]
         self.passed += outcome.passed
-        self.failed += [f"{label}: " + "\n    ".join(check) for check in outcome.failed]
-        self.skipped += [f"{label}: {check}" for check in outcome.skipped]
+        failed = outcome.failed
         if complaint := outcome.complaint(test["result"], test["returncode"]):
-            errors = (test.get("stderr") or "").splitlines()[-MOST_NOTES:]
-            self.failed.append("\n    ".join([f"{label}: {complaint}", *outcome.said, *errors]))
+            failed.append([complaint, *outcome.said])
+        if failed:  # which of its checks the lines on standard error belong to is not told
+            failed[-1] += (test.get("stderr") or "").splitlines()[-MOST_NOTES:]
+        self.failed += [f"{label}: " + "\n    ".join(check) for check in failed]
+        self.skipped += [f"{label}: {check}" for check in outcome.skipped]
 
 
 def kernel_is_capable():
