@@ -12,7 +12,10 @@
 
 #include "lab/prove.h"
 
-enum { MOST = 256 };
+enum {
+	MOST = 256,
+	AGAIN = 2, /* so many may be measured again: what others did to the machine meanwhile */
+};
 
 static void tell(const struct lab_claim *claim, const char *verdict, double seconds, void *context)
 {
@@ -45,7 +48,9 @@ static size_t plan_all(struct lab_plan plans[MOST])
 	return n;
 }
 
-static unsigned check_turns(const struct lab_plan plans[], size_t n, const json_t *results)
+/* How many came out otherwise than they say; the first of these in `wrong_ones`. */
+static unsigned check_turns(const struct lab_plan plans[], size_t n, const json_t *results,
+                            struct lab_plan wrong_ones[AGAIN])
 {
 	unsigned wrong = 0;
 	const char *as_it_is = NULL;
@@ -59,11 +64,14 @@ static unsigned check_turns(const struct lab_plan plans[], size_t n, const json_
 		}
 		bool as_said = !strcmp(verdict, lab_verdict_name(turn->expect));
 		bool differs = strcmp(verdict, as_it_is) != 0;
-		if (!as_said || !differs)
-			note("%s: %s: %s, expected %s (%s as the world is): %s", plans[i].claim->id,
-			     turn->what, verdict, lab_verdict_name(turn->expect), as_it_is,
-			     why_of(results, i));
-		wrong += !as_said || !differs;
+		if (as_said && differs)
+			continue;
+		note("%s: %s: %s, expected %s (%s as the world is): %s", plans[i].claim->id,
+		     turn->what, verdict, lab_verdict_name(turn->expect), as_it_is,
+		     why_of(results, i));
+		if (wrong < AGAIN)
+			wrong_ones[wrong] = plans[i];
+		wrong++;
 	}
 	return wrong;
 }
@@ -80,6 +88,19 @@ static unsigned count_not_run(const struct lab_plan plans[], size_t n, const jso
 	return not_run;
 }
 
+/* Alone this time, in the world as it is and in the turned one. */
+static unsigned wrong_again(const struct lab_plan *plan)
+{
+	const struct lab_plan both[] = {{.claim = plan->claim}, *plan};
+	struct lab_prove_options options = {.progress = tell};
+	struct lab_plan ignored[AGAIN];
+	json_t *results = NULL;
+	must(lab_prove_plans(both, 2, &options, &results));
+	unsigned wrong = count_not_run(both, 2, results) + check_turns(both, 2, results, ignored);
+	json_decref(results);
+	return wrong;
+}
+
 static void every_claim_turns_with_its_world(void **state)
 {
 	(void)state;
@@ -90,10 +111,14 @@ static void every_claim_turns_with_its_world(void **state)
 	must(lab_prove_plans(plans, n, &options, &results));
 	assert_int_equal(json_array_size(results), n);
 	unsigned not_run = count_not_run(plans, n, results);
-	unsigned wrong = check_turns(plans, n, results);
+	struct lab_plan wrong_ones[AGAIN];
+	unsigned wrong = check_turns(plans, n, results, wrong_ones), still_wrong = 0;
 	json_decref(results);
 	assert_int_equal(not_run, 0);
-	assert_int_equal(wrong, 0);
+	assert_in_range(wrong, 0, AGAIN);
+	for (unsigned i = 0; i < wrong; i++)
+		still_wrong += wrong_again(&wrong_ones[i]);
+	assert_int_equal(still_wrong, 0);
 }
 
 static void every_claim_says_what_it_does(void **state)
