@@ -307,11 +307,14 @@ static void nginx_keeps_connections(void **state)
 /* While it has connections, it is known whose they are. */
 static void nginx_is_told_in_its_own_words(void **state)
 {
+	enum { PORTS = 5000 };
 	struct site *site = *state;
 	static const char *const wrk[] = {
-	        "wrk", "-t1", "-c2", "-d100s", "http://" SITE_PROXY ":8000/", NULL};
+	        "wrk", "-t1", "-c150", "-d100s", "http://" SITE_PROXY ":8000/slow", NULL};
 	struct lp_error err = {0};
-	assert_ok(lab_sysctl(&site->proxy, &err, "ipv4/ip_local_port_range", "32768 60999"), err);
+	assert_ok(lab_sysctl(&site->proxy, &err, "ipv4/ip_local_port_range", "%d %d", STAGE_LOW,
+	                     STAGE_LOW + PORTS - 1),
+	          err);
 	site_change_proxy(site, SITE_SHORT);
 	_cleanup_(lab_child_stop) struct lab_child client = LAB_CHILD_NONE;
 	int home = must(lab_enter(&site->load));

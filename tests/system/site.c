@@ -74,10 +74,14 @@ void site_make(struct site *site, const char *proxy)
 	assert_ok(lab_address(&site->proxy, "p0", SITE_PROXY "/24", &err), err);
 	assert_ok(lab_address(&site->proxy, "p1", SITE_LOCAL "/24", &err), err);
 	assert_ok(lab_address(&site->upstream, "u0", SITE_UPSTREAM "/24", &err), err);
-	site_nginx(&site->upstream, "/mnt/upstream",
-	           "server { listen " SITE_UPSTREAM ":8080; keepalive_requests 100000;\n"
-	           "location / { return 200 \"ok\"; } }\n",
-	           &site->upstream_server);
+	/* at once; and of 1,250 bytes those beyond 1,000 after a quarter of a second */
+	char blocks[2048];
+	(void)snprintf(blocks, sizeof(blocks),
+	               "server { listen " SITE_UPSTREAM ":8080; keepalive_requests 100000;\n"
+	               "location / { return 200 \"ok\"; }\n"
+	               "location /slow { limit_rate 1000; return 200 \"%01250d\"; } }\n",
+	               0);
+	site_nginx(&site->upstream, "/mnt/upstream", blocks, &site->upstream_server);
 	site_wait(&site->upstream, SITE_UPSTREAM, SITE_UPSTREAM_PORT);
 	start_proxy(site, proxy);
 }
