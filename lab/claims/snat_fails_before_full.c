@@ -14,7 +14,7 @@ enum {
 	PORTS = 4000,   /* to translate to */
 	FEW = 100,      /* so few that the kernel tries each of them */
 	CLIENT = 30000, /* the client's first port */
-	FAILURES = 40,  /* after which the client's side is looked at */
+	FAILURES = 400, /* after which the client's side is looked at */
 	TRIES = 40,
 	WAIT_MS = 300,
 	PORT = 80,
@@ -129,7 +129,7 @@ const struct lab_claim lab_claim_snat_fails_before_full = {
         .claim = "SNAT refuses before its ports are all used, silently",
         .source = "reports of gateways that lose connections at a fraction of their ports",
         .experiment = "a client opens connections to one server through a router that translates "
-                      "to 4,000 ports, until the router drops 40; then the client's side is seen",
+                      "to 4,000 ports, until the router drops 400; then the client's side is seen",
         .confirms = "the first drop comes with ports left, and the client is told nothing",
         .refutes = "every port is used before the first drop, or the client is told",
         .seconds = 2,
