@@ -19,18 +19,23 @@ int lp_number_parse(const char **text, uint64_t max, uint64_t *ret)
 	return 0;
 }
 
+/* A line may end the text. */
+static int at_end(const char *text)
+{
+	if (*text == '\n')
+		text++;
+	return *text ? -EINVAL : 0;
+}
+
 int lp_number_whole(const char *text, uint64_t max, uint64_t *ret)
 {
 	uint64_t n;
 	int r = lp_number_parse(&text, max, &n);
-	if (r < 0)
-		return r;
-	if (*text == '\n')
-		text++;
-	if (*text)
-		return -EINVAL;
-	*ret = n;
-	return 0;
+	if (r == 0)
+		r = at_end(text);
+	if (r == 0)
+		*ret = n;
+	return r;
 }
 
 int lp_number_list(const char *text, uint64_t max, uint64_t *ret, unsigned n)
@@ -45,11 +50,8 @@ int lp_number_list(const char *text, uint64_t max, uint64_t *ret, unsigned n)
 		if (r < 0)
 			return r;
 	}
-	if (*text == '\n')
-		text++;
-	if (*text)
-		return -EINVAL;
-	for (unsigned i = 0; i < n; i++)
+	int r = at_end(text);
+	for (unsigned i = 0; r == 0 && i < n; i++)
 		ret[i] = found[i];
-	return 0;
+	return r;
 }

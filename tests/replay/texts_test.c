@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "folder.h"
 #include "kernel/netstat.h"
 #include "unit/unit.h"
@@ -79,6 +80,11 @@ static void read_all(const struct folder *folder, struct reading *reading)
 	assert_int_equal(lp_machine_read(&folder->kernel, snapshot), 0);
 }
 
+static void reading_done(struct reading *reading)
+{
+	lp_snapshot_free(reading->snapshot);
+}
+
 /* The one figure that each file is read for first; NULL for those that tell a bool. */
 static const struct lp_figure *figure_of(const struct reading *reading, size_t file)
 {
@@ -135,8 +141,8 @@ static void is(struct lp_figure figure, uint64_t n)
 static void a_healthy_machine_is_read_whole(void **state)
 {
 	(void)state;
-	struct folder folder;
-	struct reading reading;
+	_cleanup_(folder_done) struct folder folder;
+	_cleanup_(reading_done) struct reading reading;
 	make_healthy(&folder);
 	read_all(&folder, &reading);
 	const struct lp_netns *netns = reading.netns;
@@ -175,8 +181,6 @@ static void a_healthy_machine_is_read_whole(void **state)
 	assert_int_equal(netns->reserved, 11); /* 8080 is outside of the range */
 	assert_true(machine->kernel[0] && machine->host[0]);
 	assert_int_equal(reading.snapshot->n_gaps, 0);
-	lp_snapshot_free(reading.snapshot);
-	folder_done(&folder);
 }
 
 /* What is missing is unknown, and no other figure moves. */
@@ -210,22 +214,20 @@ static void each_file_may_be_missing(void **state)
 static void before_6_14_time_wait_is_reused_after_a_second(void **state)
 {
 	(void)state;
-	struct folder folder;
-	struct reading reading;
+	_cleanup_(folder_done) struct folder folder;
+	_cleanup_(reading_done) struct reading reading;
 	make_healthy(&folder);
 	folder_remove(&folder, "proc/sys/net/ipv4/tcp_tw_reuse_delay");
 	read_all(&folder, &reading);
 	is(reading.netns->tw_reuse_delay_ms, 1000);
 	assert_int_equal(reading.snapshot->n_gaps, 0);
-	lp_snapshot_free(reading.snapshot);
-	folder_done(&folder);
 }
 
 static void a_machine_without_ipv6_or_netfilter_is_whole(void **state)
 {
 	(void)state;
-	struct folder folder;
-	struct reading reading;
+	_cleanup_(folder_done) struct folder folder;
+	_cleanup_(reading_done) struct reading reading;
 	make_healthy(&folder);
 	folder_remove(&folder, "proc/thread-self/net/sockstat6");
 	folder_remove(&folder, "proc/thread-self/net/if_inet6");
@@ -234,50 +236,42 @@ static void a_machine_without_ipv6_or_netfilter_is_whole(void **state)
 	assert_false(reading.netns->has_ipv6 || reading.netns->in_use6.known);
 	assert_false(reading.netns->conntrack_entries.known || reading.netns->conntrack_max.known);
 	assert_int_equal(reading.snapshot->n_gaps, 0);
-	lp_snapshot_free(reading.snapshot);
-	folder_done(&folder);
 }
 
 static void without_an_ipv6_address_there_is_no_ipv6(void **state)
 {
 	(void)state;
-	struct folder folder;
-	struct reading reading;
+	_cleanup_(folder_done) struct folder folder;
+	_cleanup_(reading_done) struct reading reading;
 	make_healthy(&folder);
 	folder_text(&folder, "proc/thread-self/net/if_inet6", "");
 	read_all(&folder, &reading);
 	assert_false(reading.netns->has_ipv6);
 	is(reading.netns->in_use6, 16);
-	lp_snapshot_free(reading.snapshot);
-	folder_done(&folder);
 }
 
 static void conntrack_without_a_limit_has_no_capacity(void **state)
 {
 	(void)state;
-	struct folder folder;
-	struct reading reading;
+	_cleanup_(folder_done) struct folder folder;
+	_cleanup_(reading_done) struct reading reading;
 	make_healthy(&folder);
 	folder_text(&folder, "proc/sys/net/netfilter/nf_conntrack_max", "0\n");
 	read_all(&folder, &reading);
 	is(reading.netns->conntrack_entries, 17);
 	assert_false(reading.netns->conntrack_max.known);
 	assert_int_equal(reading.snapshot->n_gaps, 0);
-	lp_snapshot_free(reading.snapshot);
-	folder_done(&folder);
 }
 
 static void another_namespace_is_not_the_first(void **state)
 {
 	(void)state;
-	struct folder folder;
-	struct reading reading;
+	_cleanup_(folder_done) struct folder folder;
+	_cleanup_(reading_done) struct reading reading;
 	make_healthy(&folder);
 	folder_remove(&folder, "proc/sys/net/ipv4/tcp_mem");
 	read_all(&folder, &reading);
 	assert_false(reading.netns->initial);
-	lp_snapshot_free(reading.snapshot);
-	folder_done(&folder);
 }
 
 /* A file that is there and wrong: its figure unknown and told as a gap, the others as they were. */
@@ -421,8 +415,8 @@ static void many_reserved_ports_are_read_to_the_end(void **state)
 static void without_sys_the_slabs_are_unknown(void **state)
 {
 	(void)state;
-	struct folder folder;
-	struct reading reading;
+	_cleanup_(folder_done) struct folder folder;
+	_cleanup_(reading_done) struct reading reading;
 	make_healthy(&folder);
 	assert_int_equal(close(folder.kernel.sys), 0);
 	folder.kernel.sys = -1;
@@ -430,8 +424,6 @@ static void without_sys_the_slabs_are_unknown(void **state)
 	assert_false(reading.snapshot->machine.time_wait_size.known ||
 	             reading.snapshot->machine.bind_bucket_size.known);
 	assert_int_equal(reading.snapshot->n_gaps, 0);
-	lp_snapshot_free(reading.snapshot);
-	folder_done(&folder);
 }
 
 UNIT_MAIN(cmocka_unit_test(a_healthy_machine_is_read_whole),

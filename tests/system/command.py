@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs the command (LASTPORT) for the tests of its manners and pages."""
+"""Runs the command (LASTPORT), and tests of it in namespaces of their own."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from tap import Tap  # noqa: E402  pylint: disable=wrong-import-position
 
 LASTPORT = os.environ.get("LASTPORT", str(SOURCE / "build/lastport"))
 TIMEOUT_S = 30
+INSIDE = "LASTPORT_TEST_INSIDE"
 # A world that is the same everywhere; a test adds to it.
 WORLD = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
 for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
@@ -59,3 +61,15 @@ def main(tests):
             problems.append(f"{type(error).__name__}: {error}")
         tap.check(test.__name__.replace("_", " "), problems)
     return tap.done()
+
+
+def run_inside(tests, prepare=lambda: None, around=contextlib.nullcontext):
+    """Runs the program again in namespaces of its own, and there prepare() and main(tests)."""
+    if INSIDE in os.environ:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        prepare()
+        with around():
+            return main(tests)
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private",
+                          "env", f"{INSIDE}=1", sys.executable, *sys.argv])
+    return 1

@@ -5,22 +5,18 @@ Runs itself again in a network namespace of its own.
 """
 
 import contextlib
-import fcntl
 import itertools
 import json
-import os
 import re
 import resource
 import socket
-import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from command import SOURCE, TIMEOUT_S, Run, main
+from command import SOURCE, TIMEOUT_S, Run, run_inside
 
-INSIDE = "LASTPORT_TEST_INSIDE"
 PORTS = 20
 LISTENERS = itertools.count(8080)  # a port each: TIME_WAIT stays for a minute
 EXPLAINED, NOT_UNDERSTOOD, USAGE = 0, 1, 64
@@ -207,19 +203,13 @@ def the_page_has_all_fields(problems):
 
 
 def set_up():
-    """Loopback up, and a small range: this namespace is nobody else's."""
-    with socket.socket() as any_socket:
-        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+    """A small range: this namespace is nobody else's."""
     for name, text in (("ip_local_port_range", f"40000 {40000 + PORTS - 1}"), ("tcp_tw_reuse", "0")):
         Path(f"/proc/sys/net/ipv4/{name}").write_text(text, encoding="ascii")
 
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "-n", "--", sys.executable, *sys.argv])
-    set_up()
-    sys.exit(main([
+    sys.exit(run_inside([
         a_full_pool_is_likely,
         another_destination_is_not,
         the_line_is_told_back,
@@ -231,4 +221,4 @@ if __name__ == "__main__":
         a_line_needs_no_quotes,
         plain_ascii_where_the_locale_is,
         the_page_has_all_fields,
-    ]))
+    ], set_up))

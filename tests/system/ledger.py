@@ -8,7 +8,6 @@ import ctypes
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,20 +15,7 @@ from command import SOURCE, TIMEOUT_S, Run
 
 TABLES = ["control", "sockets", "owners", "searches", "refusals"]
 NEW_NETNS = 0x40000000  # CLONE_NEWNET
-INSIDE = "LASTPORT_TEST_INSIDE"
 TELL = os.environ.get("LEDGER_TELL", str(SOURCE / "build/tests/system/ledger_tell"))
-
-
-def run_inside(tests, prepare=lambda: None):
-    """Runs the program again in namespaces of its own, and there prepare() and main(tests)."""
-    from command import main  # pylint: disable=import-outside-toplevel
-    if INSIDE in os.environ:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        prepare()
-        return main(tests)
-    os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private",
-                          "env", f"{INSIDE}=1", sys.executable, *sys.argv])
-    return 1
 
 
 def new_netns():

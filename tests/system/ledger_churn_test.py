@@ -9,8 +9,8 @@ import os
 import subprocess
 from collections import Counter
 
-from command import SOURCE, TIMEOUT_S
-from ledger import Ledger, new_netns, run_inside, total
+from command import SOURCE, TIMEOUT_S, run_inside
+from ledger import Ledger, new_netns, total
 
 SECONDS = float(os.environ.get("LASTPORT_CHURN_S", "3"))
 STEPS = max(3, min(60, int(SECONDS / 10)))

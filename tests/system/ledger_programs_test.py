@@ -16,8 +16,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from command import TIMEOUT_S
-from ledger import Ledger, run_inside
+from command import TIMEOUT_S, run_inside
+from ledger import Ledger
 from peers import PYTHON, Peer, cgroup, pair
 
 NGINX = """

@@ -15,8 +15,8 @@ import struct
 import subprocess
 from pathlib import Path
 
-from command import SOURCE, TIMEOUT_S
-from ledger import Ledger, run_inside
+from command import SOURCE, TIMEOUT_S, run_inside
+from ledger import Ledger
 
 TIME_WAIT = os.environ.get("TIME_WAIT", str(SOURCE / "build/bench/time_wait"))
 SYSCTL = Path("/proc/sys/net/ipv4")

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from command import LASTPORT, WORLD, TIMEOUT_S, Run
-from ledger import TABLES, own_netns, run_inside, total
+from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside
+from ledger import TABLES, own_netns, total
 
 NO_PERMISSION, NOT_ALLOWED, OFF = 77, 71, 1
 BPFTOOL = shutil.which("bpftool", path=f"{os.environ['PATH']}:/usr/sbin")

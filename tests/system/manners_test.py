@@ -20,13 +20,13 @@ import sys
 import tempfile
 import termios
 import time
+from pathlib import Path
 
-from command import LASTPORT, TIMEOUT_S, WORLD, Run, main
+from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside
 
 USAGE, IO_ERROR = 64, 74
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 NOBODY = 65534
-INSIDE = "LASTPORT_TEST_INSIDE"
 PORTS = 10  # of the local port range in here
 
 
@@ -402,21 +402,13 @@ def the_main_screen_shows_what_is_in_use(problems):
 
 
 def set_up():
-    """Loopback up, and a small range: this namespace is nobody else's."""
-    with socket.socket() as any_socket:
-        request = struct.pack("16sh14x", b"lo", 1)  # SIOCSIFFLAGS, IFF_UP
-        fcntl.ioctl(any_socket, 0x8914, request)
-    for path, text in (("ip_local_port_range", f"40000 {40000 + PORTS - 1}"), ("tcp_tw_reuse", "0")):
-        with open(f"/proc/sys/net/ipv4/{path}", "w", encoding="ascii") as file:
-            file.write(text)
+    """A small range: this namespace is nobody else's."""
+    for name, text in (("ip_local_port_range", f"40000 {40000 + PORTS - 1}"), ("tcp_tw_reuse", "0")):
+        Path(f"/proc/sys/net/ipv4/{name}").write_text(text, encoding="ascii")
 
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "-n", "--", sys.executable, *sys.argv])
-    set_up()
-    sys.exit(main([
+    sys.exit(run_inside([
         mistakes_are_named_in_one_line,
         every_kind_is_taken,
         versions_and_help_go_to_the_output,
@@ -433,4 +425,4 @@ if __name__ == "__main__":
         what_is_not_seen_is_not_ok,
         names_of_others_stay_in_their_place,
         the_main_screen_shows_what_is_in_use,
-    ]))
+    ], set_up))

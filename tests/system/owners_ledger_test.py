@@ -13,10 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from command import WORLD, Run, main
+from command import WORLD, Run, run_inside
 from peers import PYTHON, SERVER, cgroup, pair
 
-INSIDE = "LASTPORT_TEST_INSIDE"
 READER = ("--reader", os.environ.get("LASTPORT_READER", "diag"))
 COMMAND = Path(PYTHON).name
 ID = "3f2a9c0d7b1e84565a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"
@@ -219,10 +218,4 @@ def own_ledger():
 
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "-n", "-m", "--", sys.executable, *sys.argv])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    with own_ledger():
-        STATUS = main(TESTS)
-    sys.exit(STATUS)
+    sys.exit(run_inside(TESTS, around=own_ledger))

@@ -14,10 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from command import Run, main
+from command import Run, run_inside
 from peers import PYTHON, SERVER, Peer, cgroup, pair
 
-INSIDE = "LASTPORT_TEST_INSIDE"
 NOBODY = 65534
 ID = "3f2a9c0d7b1e84565a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"
 POD = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
@@ -229,8 +228,4 @@ TESTS = [each_end_is_named_with_its_connections, the_same_in_the_other_family,
          nginx_and_its_workers_are_named, the_text_names_who_fills_a_pool]
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "-n", "-m", "--", sys.executable, *sys.argv])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    sys.exit(main(TESTS))
+    sys.exit(run_inside(TESTS))

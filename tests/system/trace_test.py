@@ -16,10 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from command import LASTPORT, TIMEOUT_S, WORLD, Run, main
+from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside
 from peers import PORTS, PYTHON, SERVER, cgroup, pair
 
-INSIDE = "LASTPORT_TEST_INSIDE"
 NOBODY = 65534
 
 
@@ -397,8 +396,4 @@ TESTS = [refused_connects_are_counted, other_failures_are_not_counted, who_close
          a_closed_pipe_is_quiet]
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "-n", "-m", "--", sys.executable, *sys.argv])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    sys.exit(main(TESTS))
+    sys.exit(run_inside(TESTS))
