@@ -301,17 +301,28 @@ def search_to(ledger, where):
     return found[0]
 
 
+def active_opens():
+    """Connections that this namespace opened."""
+    names, figures = [line.split() for line in Path("/proc/self/net/snmp").read_text().splitlines()
+                      if line.startswith("Tcp:")]
+    return int(figures[names.index("ActiveOpens")])
+
+
 def half_of_the_range_is_where_the_search_becomes_long(problems):
     (SYSCTL / "ip_local_port_range").write_text("32768\t60999")
     steep = ("127.1.0.1", 7000)  # where the provoker of one group leads
     with Ledger() as ledger, Listener("127.3.0.1") as flat, subprocess.Popen(
             [TIME_WAIT, "--groups", "1", "--processes", "1"], text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE) as provoker:
+        opened_before = active_opens()
+
         def fill(n):
+            """Those who go meanwhile are made anew, so it takes more connects on a slow machine."""
             provoker.stdin.write(f"{n}\n")
-            made = int(provoker.stdout.readline())
+            provoker.stdout.readline()
             search = search_to(ledger, steep)
-            return made, search, search["total_us"] / search["connects"]
+            opened = active_opens() - opened_before
+            return opened, search, search["total_us"] / search["connects"]
         made, before, mean_before = fill(12000)
         made_later, after, _ = fill(17000)
         for _ in range(300):
@@ -327,7 +338,8 @@ def half_of_the_range_is_where_the_search_becomes_long(problems):
     print(f"# {made}, then {made_later}: {mean_before:.1f} us, then {late:.1f}; "
           f"elsewhere {calm:.1f}; longer than {10 * bound:.0f}: {slow(after, 10 * bound)} "
           f"searches, elsewhere {slow(level, 10 * bound)}")
-    expect(problems, "connects", (before["connects"], after["connects"]), (12000, 17000))
+    expect(problems, "connects", (before["connects"], after["connects"]), (made, made_later))
+    problems += [] if made >= 12000 and made_later >= 17000 else [f"{made}, {made_later} opened"]
     expect(problems, "not measured", after["unmeasured"] + level["unmeasured"], 0)
     if slow(after, 10 * bound) < beyond * 0.9:
         problems.append(f"{beyond} connects came after half of the range was used")
