@@ -219,21 +219,21 @@ static double needed(const struct lp_plan_case *c, enum lp_plan_limit limit, dou
 /* ---- what there is --------------------------------------------------------------------------- */
 
 /*
- * The part of a SNAT range that may be live while fewer than 1 in 10,000 new flows are refused: the
- * kernel tries some ports only, and takes one in conntrack's TIME_WAIT in the last 32 tries of a
- * round, if the new sequence number is above the old one. nf_nat_l4proto_unique_tuple(), played
- * through: docs/formulas.md.
+ * How many of a SNAT range may be live while fewer than 1 in 10,000 SYNs are dropped: the kernel
+ * tries some ports only, and takes one in conntrack's TIME_WAIT in the last 32 tries of a round, if
+ * the new sequence number is above the old one. nf_nat_l4proto_unique_tuple(), played through:
+ * tests/played.h. Of fewer than 24 ports, more than that are dropped with two live already.
  */
 static double snat_safe(double size)
 {
 	static const struct {
 		double size, part;
-	} played[] = {{32, 0.6},     {128, 0.47},   {10000, 0.79},
-	              {30000, 0.75}, {60000, 0.65}, {65535, 0.79}};
+	} played[] = {{23, 0},       {32, 0.25},    {128, 0.36},   {200, 0.68},  {1000, 0.75},
+	              {10000, 0.78}, {30000, 0.74}, {60000, 0.65}, {65535, 0.78}};
 	size_t i = 0;
 	while (size > played[i].size)
 		i++;
-	return played[i].part;
+	return fmax(1, floor(size * played[i].part));
 }
 
 /* A range of odd size may lose one port: limit.h, LP_ASSUME_ODD_RANGE. */
@@ -270,7 +270,7 @@ static struct lp_real has(const struct lp_plan_case *c, enum lp_plan_limit limit
 	case LP_PLAN_CLIENT_PORTS:
 		return server ? lp_real(CLIENT_PORTS) : none;
 	case LP_PLAN_SNAT_PORTS:
-		return client || server ? none : lp_real(floor(nat * snat_safe(nat)));
+		return client || server ? none : lp_real(snat_safe(nat));
 	case LP_PLAN_DESCRIPTORS:
 		return client || server ? left_of(m->descriptors, nothing) : none;
 	case LP_PLAN_FILES:

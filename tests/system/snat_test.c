@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <time.h>
 
+#include "../played.h"
 #include "ask.h"
 #include "base/clock.h"
 
@@ -375,6 +377,78 @@ static void closing_ports_are_reusable(void **state)
 	gateway_done(&gateway);
 }
 
+/* ---- as a plan has it: so many open at a time, the other ports are closing --------------------
+ */
+
+/* Opens one connection. False where the router dropped its SYN. */
+static bool open_one(const struct gateway *gateway, int listener, struct lab_pair *ret)
+{
+	const struct lab_how how = {.ns = &gateway->router.client, .options = LAB_NONBLOCK};
+	struct lp_error err = {0};
+	struct lab_conntrack_stats before, after;
+	int64_t deadline = lp_clock_ns() + LAB_TIMEOUT_MS * INT64_C(1000000);
+	assert_ok(lab_conntrack_stats(&gateway->router.router, &before, &err), err);
+	ret->client = must(lab_connect(&how, &gateway->server));
+	while ((ret->server = lab_accept(listener, 0)) == -EAGAIN) {
+		assert_ok(lab_conntrack_stats(&gateway->router.router, &after, &err), err);
+		if (after.drop > before.drop) {
+			lp_close_fd(&ret->client);
+			return false;
+		}
+		if (lp_clock_ns() > deadline)
+			fail_msg("a SYN came to nothing");
+	}
+	must(ret->server);
+	return true;
+}
+
+/* The share of SYNs that is dropped while so many connections are open, the oldest one making room.
+ */
+static double dropped_in_steady_state(unsigned ports, unsigned open, unsigned opens)
+{
+	struct lp_error err = {0};
+	struct gateway gateway;
+	gateway_make(&gateway);
+	assert_ok(lab_router_translate(&gateway.router, FIRST, (uint16_t)(FIRST + ports - 1), &err),
+	          err);
+	struct lab_how how = {.ns = &gateway.router.server, .from = &gateway.server};
+	_cleanup_(lp_close_fd) int listener = must(lab_listen(&how, 64));
+	struct lab_pair *pairs = calloc(open, sizeof(*pairs));
+	unsigned tries = 0, dropped = 0;
+	assert_non_null(pairs);
+	for (unsigned i = 0; i < opens; i++) {
+		struct lab_pair *pair = &pairs[i % open];
+		if (i >= open)
+			must(lab_pair_close(pair, LAB_CLIENT_FIRST));
+		bool steady = i >= 2 * ports;
+		for (tries += steady; !open_one(&gateway, listener, pair); tries += steady)
+			dropped += steady;
+	}
+	for (unsigned i = 0; i < open; i++)
+		must(lab_pair_close(&pairs[i], LAB_CLIENT_FIRST));
+	free(pairs);
+	gateway_done(&gateway);
+	note("%u of %u ports open: %u of %u SYNs were dropped", open, ports, dropped, tries);
+	return dropped / (double)tries;
+}
+
+/* Nearly never where a plan says so, and the more often the fewer are closing. */
+static void what_is_closing_is_taken_by_chance(void **state)
+{
+	(void)state;
+	enum { PORTS = 100, PLAYED = 200000 };
+	static const struct {
+		unsigned open, opens;
+		double within;
+	} levels[] = {{36, 5000, 0.002}, {80, 3000, 0.02}, {94, 3000, 0.08}};
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		double dropped = dropped_in_steady_state(PORTS, levels[i].open, levels[i].opens);
+		double played = played_dropped(PORTS, levels[i].open, PLAYED);
+		note("of so many as are played, %.3f %% are dropped", played * 100);
+		assert_true(fabs(dropped - played) <= levels[i].within);
+	}
+}
+
 static void both_families_have_pools(void **state)
 {
 	(void)state;
@@ -425,6 +499,7 @@ int main(void)
 	        cmocka_unit_test(clients_are_told_by_their_ports),
 	        cmocka_unit_test(ranges_are_those_of_the_rules),
 	        cmocka_unit_test(closing_ports_are_reusable),
+	        cmocka_unit_test(what_is_closing_is_taken_by_chance),
 	        cmocka_unit_test(both_families_have_pools),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -2,9 +2,12 @@
 #include "forecast/plan.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "forecast/timer.h"
 #include "unit.h"
+
+#include "../played.h"
 
 /* 28,232 ports, 250 Hz, nothing else in the way. */
 static struct lp_plan_machine usual(void)
@@ -328,7 +331,7 @@ static void few_ports_few_entries(void **state)
 	w.hold_s = 1;
 	struct lp_plan plan = plan_of(&w, &m);
 	near(plan.entries, 1000);
-	near(plan.highest, 790);
+	near(plan.highest, 750);
 	w.translated = 2;
 	near(plan_of(&w, &m).entries, 2000);
 }
@@ -356,6 +359,27 @@ static void half_the_range_is_slow(void **state)
 	near(plan_of(&w, &m).search_us, 14116 * 0.16);
 }
 
+/* At the highest rate, fewer than 1 SYN in 10,000 is dropped: with the playing's own error. */
+static void source_nat_is_planned_for_what_it_carries(void **state)
+{
+	(void)state;
+	enum { OPENS = 100000, FIRST = 1024 };
+	static const unsigned sizes[] = {24,   32,    48,    64,    100,   128,   129,  200,
+	                                 1000, 10000, 28232, 30000, 50000, 60000, 64512};
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct lp_plan_wishes w = one(0);
+		w.role = LP_PLAN_ROUTER;
+		w.nat_low = FIRST;
+		w.nat_high = FIRST + sizes[i] - 1;
+		const struct lp_plan_machine machine = usual();
+		struct lp_plan plan = plan_of(&w, &machine);
+		unsigned open = (unsigned)plan.needs[LP_PLAN_SNAT_PORTS].has;
+		double dropped = played_dropped(sizes[i], open, OPENS);
+		printf("# %u ports, %u open: %.4f %% dropped\n", sizes[i], open, dropped * 100);
+		assert_true(dropped < 1.6e-4);
+	}
+}
+
 UNIT_MAIN(cmocka_unit_test(timers_are_late), cmocka_unit_test(the_client_keeps_ports),
           cmocka_unit_test(the_server_keeps_them_else), cmocka_unit_test(an_odd_range_loses_one),
           cmocka_unit_test(reuse_shortens_it), cmocka_unit_test(bind_takes_from_all_destinations),
@@ -365,4 +389,5 @@ UNIT_MAIN(cmocka_unit_test(timers_are_late), cmocka_unit_test(the_client_keeps_p
           cmocka_unit_test(entries_grow_up_to_the_tuples), cmocka_unit_test(without_a_limit),
           cmocka_unit_test(lookups_sweep_too), cmocka_unit_test(few_ports_few_entries),
           cmocka_unit_test(what_is_not_known_is_not_judged),
-          cmocka_unit_test(half_the_range_is_slow))
+          cmocka_unit_test(half_the_range_is_slow),
+          cmocka_unit_test(source_nat_is_planned_for_what_it_carries))
