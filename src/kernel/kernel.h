@@ -100,6 +100,12 @@ void lp_netns_list_done(struct lp_netns_list *list);
  * descriptor is the caller's. -ENOENT: it went away meanwhile, which is no gap; else why not.
  */
 int lp_netns_place_open(const struct lp_kernel *kernel, const struct lp_netns_place *place);
+/*
+ * The same by a new search for ways to it (milliseconds): those that were listed may have been
+ * visitors', gone by now while it is there. -ENOENT: nothing leads there any more; -EAGAIN:
+ * something did, and went away too.
+ */
+int lp_netns_place_search(const struct lp_kernel *kernel, const struct lp_netns_place *place);
 
 /*
  * All namespaces there are to see: the caller's own first (always there, its inode 0 where /proc

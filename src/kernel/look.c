@@ -40,7 +40,8 @@ struct look {
 	int own;            /* the namespace that the caller is in, to come back to */
 	bool away;          /* the thread is in another one */
 	bool machine_read;
-	bool partial; /* some namespaces were not read, so their sockets can't be subtracted */
+	unsigned searches; /* for namespaces whose ways were gone */
+	bool partial;      /* some namespaces were not read, so their sockets can't be subtracted */
 	/* sockstat's machine-wide `alloc`: what the namespaces' texts said least and most */
 	uint64_t allocated_low, allocated_high;
 	struct lp_look_bpf bpf;
@@ -57,6 +58,18 @@ static void look_done(struct look *look)
 	lp_look_bpf_done(&look->bpf);
 }
 
+/* -ENOENT: it is gone; -EAGAIN: it is there, and nothing led to it for long enough. */
+static int open_place(struct look *look, const struct lp_netns_place *place)
+{
+	enum { MOST_SEARCHES = 16 };
+	int fd = lp_netns_place_open(look->kernel, place);
+	if (fd == -ENOENT)
+		fd = -EAGAIN;
+	while (fd == -EAGAIN && look->searches++ < MOST_SEARCHES)
+		fd = lp_netns_place_search(look->kernel, place);
+	return fd;
+}
+
 /* Moves the calling thread. 0, or a negative errno. */
 static int enter(struct look *look, const struct lp_netns_place *place)
 {
@@ -66,7 +79,7 @@ static int enter(struct look *look, const struct lp_netns_place *place)
 		look->away = false;
 		return 0;
 	}
-	_cleanup_(lp_close_fd) int fd = lp_netns_place_open(look->kernel, place);
+	_cleanup_(lp_close_fd) int fd = open_place(look, place);
 	if (fd < 0)
 		return fd;
 	if (setns(fd, CLONE_NEWNET) < 0)
@@ -81,7 +94,7 @@ static int tell_not_entered(struct look *look, const struct lp_netns_place *plac
 		return 0; /* it went away meanwhile */
 	look->partial = true;
 	return lp_snapshot_gap(look->snapshot, "namespaces", place->inode, "not entered: %s",
-	                       strerror(-error));
+	                       error == -EAGAIN ? "what led there went away" : strerror(-error));
 }
 
 static int name_it(const struct look *look, const struct lp_netns_place *place,

@@ -18,6 +18,8 @@
 #include "kernel/scan.h"
 #include "kernel/text.h"
 
+static const char own_path[] = "thread-self/ns/net";
+
 void lp_netns_list_done(struct lp_netns_list *list)
 {
 	for (size_t i = 0; i < list->n; i++) {
@@ -127,7 +129,7 @@ static int add_own(const struct lp_kernel *kernel, struct lp_netns_list *list)
 {
 	struct lp_netns_place *place;
 	struct stat st = {0};
-	if (fstatat(kernel->proc, "thread-self/ns/net", &st, 0) == 0)
+	if (fstatat(kernel->proc, own_path, &st, 0) == 0)
 		list->scan->device = st.st_dev;
 	int r = lp_netns_list_place(list, st.st_ino, st.st_dev, &place);
 	if (r < 0 || !place)
@@ -294,4 +296,22 @@ int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snaps
 	if (r == 0 && list->scan->enter)
 		r = lp_netns_scan_descriptors(kernel, snapshot, list);
 	return r < 0 ? r : report(kernel, list, snapshot);
+}
+
+int lp_netns_place_search(const struct lp_kernel *kernel, const struct lp_netns_place *place)
+{
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *scratch = lp_snapshot_new();
+	_cleanup_(lp_netns_list_done) struct lp_netns_list list = {0};
+	int r = scratch ? lp_netns_list_read(kernel, scratch, &list) : -ENOMEM;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < list.n; i++) {
+		const struct lp_netns_place *again = &list.items[i];
+		if (again->inode != place->inode || again->device != place->device)
+			continue;
+		int fd = again->own ? open_way(kernel->proc, own_path, place)
+		                    : lp_netns_place_open(kernel, again);
+		return fd == -ENOENT ? -EAGAIN : fd;
+	}
+	return -ENOENT;
 }

@@ -217,8 +217,12 @@ static void found_among_visitors(void **state)
 		must(lab_child_start(&visitors[i], visit, getenv("LASTPORT")));
 	for (int look = 0; look < LOOKS; look++) {
 		_cleanup_(answer_done) struct answer answer = ask_all();
+		unsigned before = missing;
 		for (int i = 0; i < HELD; i++)
 			missing += !queue_of(&answer, all[i].inode, 2000 + i);
+		if (missing > before)
+			note("look %d misses %u; incomplete: %s", look, missing - before,
+			     json_dumps(json_object_get(answer.root, "incomplete"), 0));
 	}
 	for (int i = 0; i < VISITORS; i++)
 		lab_child_stop(&visitors[i]);
