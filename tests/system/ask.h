@@ -20,12 +20,12 @@ void answer_done(struct answer *answer);
 /*
  * `status --json --all --netns INODE`, run from inside that namespace: there it is found whatever
  * else the machine is busy with. Must succeed and be schema 1, and be read by the reader of
- * ask_reader(), if any is asked for.
+ * ask_reader().
  */
 struct answer ask_ns(const struct lab_ns *ns);
 struct answer ask_ns_by(const struct lab_ns *ns, const char *reader);
 
-/* The environment's LASTPORT_READER: "diag", "bpf", or NULL for what the command chooses. */
+/* The environment's LASTPORT_READER: "diag", which it is by default, or "bpf". */
 const char *ask_reader(void);
 /* Whether that one tells what sock_diag can't show. */
 bool ask_reader_sees_more(void);

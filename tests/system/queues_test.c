@@ -98,10 +98,9 @@ static unsigned knock_until_refused(struct place *place, const struct form *form
 	return 0;
 }
 
-/* A sample, which a busy machine may choose, does not tell of requests. */
 static struct answer ask(const struct place *place)
 {
-	return ask_ns_by(&place->ns, ask_reader() ? ask_reader() : "diag");
+	return ask_ns(&place->ns);
 }
 
 static json_t *queue_find(const struct answer *answer, const struct place *place, const char *at,

@@ -124,7 +124,7 @@ static void pools(void **state)
 	assert_in_range(usage.ru_maxrss, 1, RESIDENT_MOST_KIB);
 
 	_cleanup_(answer_done) struct answer answer =
-	        ask_raw("status", "--json", "--all", "--netns", "self", NULL);
+	        ask_raw("status", "--json", "--all", "--exact", "--netns", "self", NULL);
 	assert_int_equal(limit_figure(limit_must(&answer, "time-wait-buckets", crowd.ns.inode,
 	                                         json_object()),
 	                              "used"),
