@@ -110,7 +110,7 @@ def other_machines_are_read(problems):
 
 
 def a_saved_status_is_read(problems):
-    with written(Run("--all", "--json", "--netns", "self").out) as file:
+    with written(Run("--all", "--json", "--exact", "--netns", "self").out) as file:
         saved = plan("--machine", file.name)
     live = plan()
     now, then = json.loads(live.out), json.loads(saved.out)

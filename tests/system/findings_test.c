@@ -323,7 +323,7 @@ static void a_client_out_of_ports(void **state)
 	char inode[32];
 	(void)snprintf(inode, sizeof(inode), "%" PRIu64, provoked.netns);
 	_cleanup_(answer_done) struct answer answer =
-	        ask_raw("status", "--json", "--all", "--netns", inode, NULL);
+	        ask_raw("status", "--json", "--all", "--exact", "--netns", inode, NULL);
 	const json_t *finding = finding_of(&answer, "client-ports-near", provoked.netns);
 	assert_non_null(finding);
 	assert_non_null(strstr(finding_text(finding, "summary"), "127.0.0.2"));

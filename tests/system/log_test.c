@@ -52,7 +52,7 @@ static bool in_time(int64_t begin)
 
 static struct answer ask(const char *netns)
 {
-	return ask_raw("status", "--json", "--all", "--netns", netns, NULL);
+	return ask_raw("status", "--json", "--all", "--exact", "--netns", netns, NULL);
 }
 
 static void a_full_table_is_told_with_its_namespace(void **state)

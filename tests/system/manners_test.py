@@ -395,7 +395,7 @@ def the_main_screen_shows_what_is_in_use(problems):
     problems.expect(run, re.fullmatch(
         r"80\.0 %\s+local ports\s+127\.0\.0\.1 → 127\.0\.0\.1:8080\s+8 / +10\s+2\s+–", row),
         f"expected the pool in a row, not {row!r}")
-    pools = json.loads(Run("--json", "--kind", "local-ports", "--netns", "self").out)["limits"]
+    pools = json.loads(Run("--json", "--exact", "--kind", "local-ports", "--netns", "self").out)["limits"]
     new = [pool for pool in pools if pool["scope"]["remote"] is None]
     if [pool["capacity"] for pool in new] != [PORTS] * len(new) or not new:
         problems.append(f"new destinations: {new}")

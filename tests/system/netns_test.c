@@ -110,7 +110,8 @@ static void found_however_kept(void **state)
 
 static struct answer ask_one(const char *netns)
 {
-	struct answer answer = ask_raw("status", "--json", "--all", "--netns", netns, NULL);
+	struct answer answer =
+	        ask_raw("status", "--json", "--all", "--exact", "--netns", netns, NULL);
 	if (answer.status != 0)
 		fail_msg("--netns %s: %s", netns, answer.errors);
 	return answer;

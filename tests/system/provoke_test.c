@@ -40,8 +40,8 @@ static unsigned ask_pressure(const struct lab_provoked *provoked)
 {
 	char inode[32];
 	(void)snprintf(inode, sizeof(inode), "%" PRIu64, provoked->netns);
-	struct answer answer = ask_raw("status", "--json", "--all", "--netns", inode, "--kind",
-	                               provoked->provoker->kind, NULL);
+	struct answer answer = ask_raw("status", "--json", "--all", "--exact", "--netns", inode,
+	                               "--kind", provoked->provoker->kind, NULL);
 	if (answer.status != 0)
 		fail_msg("%s: status %d: %s", provoked->provoker->kind, answer.status,
 		         answer.errors);

@@ -94,7 +94,7 @@ static void the_pool_is_named(void **state)
 static void people_see_it_first(void **state)
 {
 	const struct site *site = *state;
-	const char *argv[] = {getenv("LASTPORT"), "--netns", "self", NULL};
+	const char *argv[] = {getenv("LASTPORT"), "--exact", "--netns", "self", NULL};
 	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, argv);
 	const char *row = strstr(text, "local ports");
 	assert_non_null(row);
