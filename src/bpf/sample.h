@@ -28,7 +28,7 @@
 /* So many may walk at once, each with results of its own. */
 #define LP_SAMPLE_WORKERS 2
 
-/* lp_sample_here: where the calling thread's namespace keeps its sockets. */
+/* Where the calling thread's namespace keeps its sockets. */
 struct lp_sample_place {
 	__u64 net;     /* address of the namespace: only to compare */
 	__u64 ehash;   /* table of connections; shared by most namespaces */
@@ -85,11 +85,14 @@ _Static_assert(sizeof(struct lp_sample_ports) == 32, "the same for both sides");
 /* lp_sample_nets: every network namespace; results are in the map. */
 struct lp_sample_nets {
 	__u64 reserved_of; /* one of them: only its reserved ports are read, as a bitmap */
+	__u32 here;        /* only the place of the calling thread's namespace is told */
 	/* results */
 	__u32 nets;
 	__u32 torn; /* the list changed, or is longer than there is room for */
+	__u32 zero;
+	struct lp_sample_place place; /* of the calling thread's namespace */
 };
-_Static_assert(sizeof(struct lp_sample_nets) == 16, "the same for both sides");
+_Static_assert(sizeof(struct lp_sample_nets) == 88, "the same for both sides");
 
 /* A network namespace: where its sockets are, and what its sysctls say. */
 struct lp_sample_net {
@@ -161,8 +164,16 @@ struct lp_sample_port {
 };
 _Static_assert(sizeof(struct lp_sample_port) == 32, "the same for both sides");
 
-/* The entries of the map, one a worker. */
+/*
+ * The entries of the map, one a worker: a program's only argument is the worker's number, what it
+ * is to do stands here.
+ */
 struct lp_sample_out {
+	union {
+		struct lp_sample_walk walk;
+		struct lp_sample_ports ports;
+		struct lp_sample_nets nets;
+	} asked;
 	/* of the caller: ports that tell a tuple by their being local: those of listeners */
 	__u64 by_local[1024];
 	union {

@@ -15,6 +15,13 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
+/* the same for all kernels: programs outside know it */
+struct in6_addr {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct hlist_nulls_node {
@@ -109,12 +116,6 @@ struct task_struct {
 typedef struct {
 	struct net *net;
 } possible_net_t;
-
-struct in6_addr {
-	union {
-		__be32 u6_addr32[4];
-	} in6_u;
-};
 
 typedef struct {
 	__s64 counter;

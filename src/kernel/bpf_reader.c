@@ -122,12 +122,25 @@ int lp_bpf_reader_open(struct lp_bpf_reader **ret, struct lp_error *why)
 	return 0;
 }
 
+/* What is asked stands in the worker's entry of the map. */
+static int run(int program, uint32_t worker)
+{
+	uint64_t argument = worker;
+	return lp_bpf_run(program, &argument, sizeof(argument));
+}
+
+static int run_nets(struct lp_bpf_reader *reader, const struct lp_sample_nets *asked)
+{
+	reader->out[0].asked.nets = *asked;
+	return run(reader->programs->progs.lp_sample_nets.prog_fd, 0);
+}
+
 int lp_bpf_reader_here(struct lp_bpf_reader *reader, struct lp_sample_place *ret)
 {
-	struct lp_sample_place place = {0};
-	int r = lp_bpf_run(reader->programs->progs.lp_sample_here.prog_fd, &place, sizeof(place));
+	int r = run_nets(reader, &(struct lp_sample_nets){.here = 1});
 	if (r < 0)
 		return r;
+	struct lp_sample_place place = reader->out[0].asked.nets.place;
 	bool sane = place.net && place.ehash && place.bhash && place.n_bhash &&
 	            place.n_ehash >= LP_SAMPLE_BLOCK && (place.n_ehash & (place.n_ehash - 1)) == 0;
 	if (!sane)
@@ -144,9 +157,12 @@ void lp_bpf_reader_by_local(struct lp_bpf_reader *reader, const uint64_t ports[1
 
 int lp_bpf_reader_walk(struct lp_bpf_reader *reader, struct lp_sample_walk *walk)
 {
-	int r = lp_bpf_run(reader->programs->progs.lp_sample_walk.prog_fd, walk, sizeof(*walk));
+	struct lp_sample_out *out = &reader->out[walk->worker];
+	out->asked.walk = *walk;
+	int r = run(reader->programs->progs.lp_sample_walk.prog_fd, walk->worker);
 	if (r < 0)
 		return r;
+	*walk = out->asked.walk;
 	bool sane =
 	        walk->strata && walk->records <= LP_SAMPLE_ROOM && walk->tuples <= walk->records;
 	return sane ? 0 : -ENOTSUP;
@@ -162,14 +178,14 @@ int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_pla
 {
 	bool torn = false;
 	for (uint32_t from = 0; from < place->n_bhash;) {
-		struct lp_sample_ports ports = {.bhash = place->bhash,
-		                                .n_bhash = place->n_bhash,
-		                                .from = from,
-		                                .addresses = addresses};
-		int r = lp_bpf_run(reader->programs->progs.lp_sample_ports.prog_fd, &ports,
-		                   sizeof(ports));
+		reader->out[0].asked.ports = (struct lp_sample_ports){.bhash = place->bhash,
+		                                                      .n_bhash = place->n_bhash,
+		                                                      .from = from,
+		                                                      .addresses = addresses};
+		int r = run(reader->programs->progs.lp_sample_ports.prog_fd, 0);
 		if (r < 0)
 			return r;
+		struct lp_sample_ports ports = reader->out[0].asked.ports;
 		if (ports.next <= from || ports.ports > LP_SAMPLE_ROOM)
 			return -ENOTSUP;
 		torn |= ports.torn != 0;
@@ -182,10 +198,10 @@ int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_pla
 int lp_bpf_reader_nets(struct lp_bpf_reader *reader, const struct lp_sample_net **ret,
                        uint32_t *ret_n)
 {
-	struct lp_sample_nets nets = {0};
-	int r = lp_bpf_run(reader->programs->progs.lp_sample_nets.prog_fd, &nets, sizeof(nets));
+	int r = run_nets(reader, &(struct lp_sample_nets){0});
 	if (r < 0)
 		return r;
+	struct lp_sample_nets nets = reader->out[0].asked.nets;
 	if (nets.torn || nets.nets > LP_SAMPLE_ROOM)
 		return -EAGAIN;
 	*ret = reader->out[0].nets;
@@ -195,8 +211,7 @@ int lp_bpf_reader_nets(struct lp_bpf_reader *reader, const struct lp_sample_net 
 
 int lp_bpf_reader_reserved(struct lp_bpf_reader *reader, uint64_t net, uint64_t ports[1024])
 {
-	struct lp_sample_nets nets = {.reserved_of = net};
-	int r = lp_bpf_run(reader->programs->progs.lp_sample_nets.prog_fd, &nets, sizeof(nets));
+	int r = run_nets(reader, &(struct lp_sample_nets){.reserved_of = net});
 	if (r == 0)
 		memcpy(ports, reader->out[0].reserved, sizeof(reader->out[0].reserved));
 	return r;
