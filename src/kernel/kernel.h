@@ -53,6 +53,8 @@ int lp_port_list_parse(const char *text, struct lp_port_map *map);
  */
 int lp_sysctl_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
                    struct lp_netns *netns, struct lp_port_map *reserved);
+/* `initial` and `has_ipv6` alone. */
+void lp_sysctl_kind(const struct lp_kernel *kernel, struct lp_netns *netns);
 
 /* file-nr, tcp_mem, tcp_max_orphans, slab sizes, uname: call in the initial namespace if possible.
  */
@@ -113,7 +115,7 @@ int lp_netns_place_search(const struct lp_kernel *kernel, const struct lp_netns_
  * mounts, and those held by a descriptor only. Without CAP_SYS_ADMIN the own one only. What may
  * not be seen is a gap ("namespaces"). Fills snapshot->processes and snapshot->privileged too.
  *
- * Where pid 1 may not be asked, host_known is false: the namespace in which lp_sysctl_read() finds
+ * Where pid 1 may not be asked, host_known is false: the namespace in which lp_sysctl_kind() finds
  * `initial` is then the "host".
  */
 int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,

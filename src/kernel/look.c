@@ -107,6 +107,21 @@ static int name_it(const struct look *look, const struct lp_netns_place *place,
 	return name && !netns->name ? -ENOMEM : 0;
 }
 
+static bool is_wanted(const struct look *look, size_t index)
+{
+	const char *wanted = look->options->netns;
+	const struct lp_netns *netns = &look->snapshot->netns[index];
+	if (!wanted || !strcmp(wanted, "all"))
+		return true;
+	if (!strcmp(wanted, "self"))
+		return look->stops[index].place && look->stops[index].place->own;
+	if (netns->name && !strcmp(netns->name, wanted))
+		return true;
+	char inode[24];
+	(void)snprintf(inode, sizeof(inode), "%" PRIu64, netns->inode);
+	return !strcmp(inode, wanted);
+}
+
 /* Sysctls into the namespace; the reserved ports are kept only where there are any. */
 static int read_sysctls(struct look *look, struct lp_netns *netns, struct stop *stop)
 {
@@ -132,7 +147,10 @@ static void note_allocated(struct look *look)
 		look->allocated_high = allocated.n;
 }
 
-/* Sysctls and sockstat of the namespace that the thread is in. */
+/*
+ * Sysctls and sockstat of the namespace that the thread is in; of one that was not asked for, only
+ * what is subtracted from the machine's.
+ */
 static int read_settings(struct look *look, const struct lp_netns_place *place)
 {
 	struct lp_netns *netns = lp_snapshot_add_netns(look->snapshot);
@@ -143,7 +161,10 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	netns->inode = place->inode;
 	netns->device = place->device;
 	netns->pid = place->pid;
-	int r = read_sysctls(look, netns, stop);
+	lp_sysctl_kind(look->kernel, netns);
+	int r = name_it(look, place, netns);
+	if (r == 0 && is_wanted(look, look->snapshot->n_netns - 1))
+		r = read_sysctls(look, netns, stop);
 	if (r == 0)
 		r = lp_sockstat_read(look->kernel, look->snapshot, netns);
 	note_allocated(look);
@@ -151,7 +172,7 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 		look->machine_read = true;
 		r = lp_machine_read(look->kernel, look->snapshot);
 	}
-	return r < 0 ? r : name_it(look, place, netns);
+	return r;
 }
 
 /*
@@ -179,21 +200,6 @@ static int read_all_settings(struct look *look)
 	}
 	int r = look->machine_read ? 0 : lp_machine_read(look->kernel, look->snapshot);
 	return r < 0 ? r : read_allocated_again(look);
-}
-
-static bool is_wanted(const struct look *look, size_t index)
-{
-	const char *wanted = look->options->netns;
-	const struct lp_netns *netns = &look->snapshot->netns[index];
-	if (!wanted || !strcmp(wanted, "all"))
-		return true;
-	if (!strcmp(wanted, "self"))
-		return look->stops[index].place && look->stops[index].place->own;
-	if (netns->name && !strcmp(netns->name, wanted))
-		return true;
-	char inode[24];
-	(void)snprintf(inode, sizeof(inode), "%" PRIu64, netns->inode);
-	return !strcmp(inode, wanted);
 }
 
 /* What the search for namespaces left out, or "". */

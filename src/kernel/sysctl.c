@@ -82,6 +82,13 @@ static bool has_ipv6_address(const struct lp_kernel *kernel)
 	return fd >= 0 && read(fd, &byte, 1) == 1;
 }
 
+void lp_sysctl_kind(const struct lp_kernel *kernel, struct lp_netns *netns)
+{
+	netns->has_ipv6 = has_ipv6_address(kernel);
+	/* net/ipv4/sysctl_net_ipv4.c: ipv4_table is registered in the first namespace only */
+	netns->initial = faccessat(kernel->proc, "sys/net/ipv4/tcp_mem", F_OK, 0) == 0;
+}
+
 int lp_sysctl_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
                    struct lp_netns *netns, struct lp_port_map *reserved)
 {
@@ -100,8 +107,6 @@ int lp_sysctl_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
 	/* 0 takes the limit away */
 	if (netns->conntrack_max.known && netns->conntrack_max.n == 0)
 		netns->conntrack_max.known = false;
-	netns->has_ipv6 = has_ipv6_address(kernel);
-	/* net/ipv4/sysctl_net_ipv4.c: ipv4_table is registered in the first namespace only */
-	netns->initial = faccessat(kernel->proc, "sys/net/ipv4/tcp_mem", F_OK, 0) == 0;
+	lp_sysctl_kind(kernel, netns);
 	return 0;
 }
