@@ -5,11 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "kernel/owners.h"
 #include "snapshot/pools.h"
 
 /* From so many TCP sockets on, reading them quicker makes good for loading the programs. */
 enum { WORTH_LOADING = 40000 };
+
+/* Whether programs are asked for, or worth loading for so many sockets. */
+static bool is_wanted(const struct lp_look_options *options, struct lp_figure sockets)
+{
+	if (options->reader != LP_READ_AUTO)
+		return options->reader == LP_READ_BPF;
+	return sockets.known && sockets.n >= WORTH_LOADING;
+}
 
 static void forget_stops(struct lp_look_bpf *bpf)
 {
@@ -19,8 +28,45 @@ static void forget_stops(struct lp_look_bpf *bpf)
 	bpf->pools = 0;
 }
 
+/* ---- loading ------------------------------------------------------------------------------- */
+
+static void *load(void *context)
+{
+	struct lp_bpf_loading *loading = context;
+	loading->result = lp_bpf_reader_open(&loading->reader, &loading->why);
+	return NULL;
+}
+
+/* As lp_bpf_reader_open(), which may have been begun. */
+static int loaded(struct lp_look_bpf *bpf, struct lp_error *why)
+{
+	struct lp_bpf_loading *loading = &bpf->loading;
+	if (!loading->begun)
+		return lp_bpf_reader_open(&bpf->reader, why);
+	(void)pthread_join(loading->thread, NULL);
+	loading->begun = false;
+	bpf->reader = lp_take_ptr(loading->reader);
+	*why = loading->why;
+	return loading->result;
+}
+
+void lp_look_bpf_begin(struct lp_look_bpf *bpf, const struct lp_kernel *kernel,
+                       const struct lp_look_options *options)
+{
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *scratch = lp_snapshot_new();
+	struct lp_netns *netns = scratch ? lp_snapshot_add_netns(scratch) : NULL;
+	if (!netns || lp_sockstat_read(kernel, scratch, netns) < 0)
+		return;
+	if (is_wanted(options, lp_snapshot_sockets(scratch)))
+		bpf->loading.begun =
+		        pthread_create(&bpf->loading.thread, NULL, load, &bpf->loading) == 0;
+}
+
 void lp_look_bpf_done(struct lp_look_bpf *bpf)
 {
+	struct lp_error why;
+	if (bpf->loading.begun)
+		(void)loaded(bpf, &why);
 	forget_stops(bpf);
 	free(bpf->unentered);
 	lp_bpf_reader_close(bpf->reader);
@@ -30,7 +76,7 @@ void lp_look_bpf_done(struct lp_look_bpf *bpf)
 /* Loads the programs and sees whether they find what they look for. */
 static int open_programs(struct lp_look_bpf *bpf, struct lp_error *why)
 {
-	int r = lp_bpf_reader_open(&bpf->reader, why);
+	int r = loaded(bpf, why);
 	if (r < 0)
 		return r;
 	r = lp_bpf_reader_here(bpf->reader, &bpf->here);
@@ -48,10 +94,7 @@ int lp_look_bpf_choose(struct lp_look_bpf *bpf, const struct lp_look_options *op
                        struct lp_snapshot *snapshot)
 {
 	struct lp_error why = {0};
-	struct lp_figure sockets = lp_snapshot_sockets(snapshot);
-	bool asked = options->reader == LP_READ_BPF;
-	bool worth = options->reader == LP_READ_AUTO && sockets.known && sockets.n >= WORTH_LOADING;
-	if (!asked && !worth)
+	if (!is_wanted(options, lp_snapshot_sockets(snapshot)))
 		return 0;
 	int r = open_programs(bpf, &why);
 	bpf->options.exact = options->exact;
@@ -59,7 +102,7 @@ int lp_look_bpf_choose(struct lp_look_bpf *bpf, const struct lp_look_options *op
 	bpf->options.aim = options->sample;
 	if (r == 0)
 		snapshot->reader = LP_READER_BPF;
-	if (r == 0 || !asked)
+	if (r == 0 || options->reader != LP_READ_BPF)
 		return 0;
 	return lp_snapshot_gap(snapshot, "reader", 0, "sock_diag read the sockets: %s", why.text);
 }

@@ -7,6 +7,14 @@
 
 /* What is read by programs. All 0 in the beginning. */
 struct lp_look_bpf {
+	/* loads the programs meanwhile, if it was begun */
+	struct lp_bpf_loading {
+		pthread_t thread;
+		bool begun;
+		struct lp_bpf_reader *reader; /* once it has ended, if … */
+		int result;                   /* … this is 0 */
+		struct lp_error why;
+	} loading;
 	struct lp_bpf_reader *reader; /* NULL: sock_diag reads */
 	struct lp_sample_place here;  /* the place of the namespace that they were opened in */
 	struct lp_bpf_options options;
@@ -20,6 +28,14 @@ struct lp_look_bpf {
 	size_t n_unentered;
 };
 void lp_look_bpf_done(struct lp_look_bpf *bpf);
+
+/*
+ * Begins to load the programs, in a thread of their own, where it is plain from the calling
+ * thread's namespace alone that they will be wanted: that takes the kernel as long as all else
+ * together.
+ */
+void lp_look_bpf_begin(struct lp_look_bpf *bpf, const struct lp_kernel *kernel,
+                       const struct lp_look_options *options);
 
 /*
  * Opens the programs where they are asked for, or worth it, and says in the snapshot who reads.
