@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 enum {
-	LP_SAMPLE_AIM = 32768, /* connections of a sample, at most */
+	LP_SAMPLE_AIM = 16384, /* connections of a sample, at most */
 	LP_SAMPLE_LEAST = 8,   /* share: where more is read, all might as well be */
 	LP_SAMPLE_MOST = 256,
 };

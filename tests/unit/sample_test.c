@@ -51,7 +51,7 @@ static void a_sample_is_bounded(void **state)
 	assert_int_equal(lp_sample_share(0, LP_SAMPLE_AIM), 1);
 	assert_int_equal(lp_sample_share(LP_SAMPLE_AIM, LP_SAMPLE_AIM), 1);
 	assert_int_equal(lp_sample_share(LP_SAMPLE_AIM + 1, LP_SAMPLE_AIM), 2);
-	assert_int_equal(lp_sample_share(1000000, LP_SAMPLE_AIM), 32);
+	assert_int_equal(lp_sample_share(1000000, LP_SAMPLE_AIM), 64);
 	assert_int_equal(lp_sample_share(UINT64_MAX / 512, LP_SAMPLE_AIM), LP_SAMPLE_MOST);
 }
 
