@@ -29,6 +29,14 @@ def own_netns():
     return os.stat("/proc/self/ns/net").st_ino
 
 
+def is_whole(lines):
+    """Whether a dump has the TIME_WAITs that sockstat counts: with those kept as FIN_WAIT2."""
+    words = Path("/proc/self/net/sockstat").read_text(encoding="ascii").split("TCP:")[1].split()
+    states = [line["state"] for line in lines]
+    least = states.count("time-wait")
+    return least <= int(words[words.index("tw") + 1]) <= least + states.count("fin-wait-2")
+
+
 class Ledger:
     """It is on for as long as the context lasts."""
 
@@ -74,12 +82,16 @@ class Ledger:
         return sum(each["bytes_memlock"] for each in maps)
 
     def tell(self, *prefix):
-        """(connections, what was lost): the join of each socket of our namespace."""
-        for _ in range(5):
+        """(connections, what was lost): the join of each socket of our namespace.
+
+        A dump may miss some where others' sockets come and go: it is asked again until it has as
+        many TIME_WAITs as the namespace counts.
+        """
+        for _ in range(20):
             done = subprocess.run([*prefix, TELL], env=os.environ | self.env, check=True,
                                   text=True, capture_output=True, timeout=TIMEOUT_S)
             *lines, last = map(json.loads, done.stdout.splitlines())
-            if not last["interrupted"]:
+            if not last["interrupted"] and is_whole(lines):
                 break
         return lines, last["lost"]
 
