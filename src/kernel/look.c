@@ -420,7 +420,6 @@ int lp_look(const struct lp_kernel *kernel, const struct lp_look_options *option
 	snapshot->taken_at_ms = lp_clock_wall_ms();
 	snapshot->reader = LP_READER_DIAG;
 	lp_look_bpf_begin(&look.bpf, kernel, options);
-	lp_look_bpf_begin(&look.bpf, kernel, options);
 	int r = list_places(&look);
 	if (r == 0)
 		r = lp_sysctl_conf_read(kernel, snapshot);
