@@ -221,14 +221,19 @@ static __always_inline bool is_over(const struct lp_ledger_socket *s, __u64 now)
 	return s->flags & LP_LEDGER_TIME_WAIT && s->since + life < now;
 }
 
-/* What is free or over goes first, then what is there longest. */
-static __always_inline __u64 worth(const struct lp_ledger_socket *s, __u64 now)
+/* What is free or over goes first, then what is there longest. cookie: as it was read, once. */
+static __always_inline __u64 worth(const struct lp_ledger_socket *s, __u64 cookie, __u64 now)
 {
-	if (!s->cookie)
+	if (!cookie)
 		return 0;
-	if (s->cookie == LP_LEDGER_BUSY)
+	if (cookie == LP_LEDGER_BUSY)
 		return ~0ULL;
 	return is_over(s, now) ? 1 : s->since;
+}
+
+static __always_inline __u64 cookie_now(const struct lp_ledger_socket *s)
+{
+	return *(const volatile __u64 *)&s->cookie;
 }
 
 static __always_inline void forget_socket(const struct lp_ledger_socket *s)
@@ -240,18 +245,20 @@ static __always_inline void forget_socket(const struct lp_ledger_socket *s)
 		count(c->lost_open);
 }
 
-static __always_inline bool seize(struct lp_ledger_socket *s)
+/* Only while it holds what was weighed: another processor may have taken it since. */
+static __always_inline bool seize(struct lp_ledger_socket *s, __u64 was)
 {
-	__u64 was = s->cookie;
 	return was != LP_LEDGER_BUSY &&
 	       __sync_val_compare_and_swap(&s->cookie, was, LP_LEDGER_BUSY) == was;
 }
 
-#define weigh_row(i)                               \
-	s = socket_row(cookie, i);                 \
-	if (s && (that = worth(s, now)) < least) { \
-		least = that;                      \
-		at = i;                            \
+#define weigh_row(i)                                    \
+	s = socket_row(cookie, i);                      \
+	has = s ? cookie_now(s) : 0;                    \
+	if (s && (that = worth(s, has, now)) < least) { \
+		least = that;                           \
+		at = i;                                 \
+		was = has;                              \
 	}
 
 /* Which row of a socket gives way, seized; LP_LEDGER_WAYS: others are at all of them. */
@@ -259,11 +266,11 @@ __noinline __u32 lp_ledger_seize(__u64 cookie, __u64 now)
 {
 	struct lp_ledger_socket *s;
 	for (int i = 0; i < TRIES; i++) {
-		__u64 that, least = ~0ULL;
+		__u64 has, that, was = 0, least = ~0ULL;
 		__u32 at = LP_LEDGER_WAYS;
 		each_way(weigh_row);
 		s = socket_row(cookie, at);
-		if (!s || !seize(s))
+		if (!s || !seize(s, was))
 			continue;
 		if (least > 1)
 			forget_socket(s);
@@ -279,7 +286,8 @@ __noinline __u32 lp_ledger_seize(__u64 cookie, __u64 now)
 static __always_inline struct lp_ledger_socket *claim_socket(__u64 cookie, __u64 now)
 {
 	struct lp_ledger_socket *s = socket_row(cookie, 0);
-	if (s && worth(s, now) <= 1 && seize(s))
+	__u64 was = s ? cookie_now(s) : 0;
+	if (s && worth(s, was, now) <= 1 && seize(s, was))
 		return s;
 	__u32 at = lp_ledger_seize(cookie, now);
 	return at < LP_LEDGER_WAYS ? socket_row(cookie, at) : NULL;
