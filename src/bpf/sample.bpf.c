@@ -78,6 +78,18 @@ static __always_inline __u64 hash_and_ports(__u64 sk)
 	return common->skc_hash | (__u64)common->skc_dport << 32 | (__u64)common->skc_num << 48;
 }
 
+/*
+ * Since Linux 6.15 the local port is added to the hash of the rest: what is left is
+ * the same for a pool. A test turns that off.
+ */
+#ifndef LP_PORT_IN_HASH
+#define LP_PORT_IN_HASH 1
+#endif
+static __always_inline __u32 base_of(__u64 word)
+{
+	return (__u32)word - LP_PORT_IN_HASH * (__u32)(word >> 48);
+}
+
 static __always_inline __u64 sk_of(__u64 node)
 {
 	return node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
@@ -246,7 +258,7 @@ __noinline int lp_take_socket(__u32 worker, __u64 sk, __u64 word)
 		take_time_wait(out, record, sk);
 	if (!told) {
 		record->flags |= LP_SAMPLE_NEW;
-		tell_tuple(&out->tuples[out->tuple & MASK], common, net, (__u32)word - local_port,
+		tell_tuple(&out->tuples[out->tuple & MASK], common, net, base_of(word),
 		           by_local ? LP_SAMPLE_BY_LOCAL : 0);
 	}
 	if (hash_and_ports(sk) != word) {
@@ -259,8 +271,8 @@ __noinline int lp_take_socket(__u32 worker, __u64 sk, __u64 word)
 	if (!told) {
 		out->tuple++;
 		out->slots[slot].key = key;
-		out->slots[slot].base = (__u32)word - local_port;
-	} else if (!by_local && out->slots[slot].base != (__u32)word - local_port) {
+		out->slots[slot].base = base_of(word);
+	} else if (!by_local && out->slots[slot].base != base_of(word)) {
 		out->scattered++;
 	}
 	return 0;
@@ -286,15 +298,20 @@ __noinline int lp_look_ahead(__u32 worker)
 	return touched;
 }
 
-/* Takes the sockets of a block, of one pool only where that is asked for. */
+/*
+ * Takes the sockets of a block, of one pool only where that is asked for. One that belongs
+ * elsewhere is another one by now, maybe half made.
+ */
 static __always_inline void take_block(struct lp_sample_out *out, const struct lp_sample_walk *walk,
-                                       __u32 worker)
+                                       __u32 worker, __u32 bucket)
 {
 	for (out->k = 0; out->k < out->n && rounds_left(); out->k++) {
 		if (out->k % LP_SAMPLE_BLOCK == 0)
 			lp_look_ahead(worker);
 		__u64 word = out->words[out->k % LP_SAMPLE_BLOCK];
-		if (!walk->is_pool || (__u32)word - (__u32)(word >> 48) == walk->pool)
+		if (((__u32)word & walk->mask) / LP_SAMPLE_BLOCK != bucket / LP_SAMPLE_BLOCK)
+			out->moved++;
+		else if (!walk->is_pool || base_of(word) == walk->pool)
 			lp_take_socket(worker, out->socks[out->k & MASK], word);
 	}
 }
@@ -321,13 +338,14 @@ int lp_sample_walk(struct bpf_raw_tracepoint_args *ctx)
 	out->moved = 0;
 	out->scattered = 0;
 	while (out->i < strata && out->mark < LP_SAMPLE_FULL && rounds_left()) {
-		int whole = lp_walk_block(worker, walk->ehash, bucket_of(walk, from + out->i));
+		__u32 bucket = bucket_of(walk, from + out->i);
+		int whole = lp_walk_block(worker, walk->ehash, bucket);
 		if (!whole && out->n < LP_SAMPLE_FULL && ++tries < TRIES) {
 			again++;
 			continue;
 		}
 		torn += !whole;
-		take_block(out, walk, worker);
+		take_block(out, walk, worker, bucket);
 		tries = 0;
 		out->i++;
 	}
