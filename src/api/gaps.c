@@ -22,6 +22,10 @@ bool lp_gap_concerns(const struct lp_gap *gap, const struct lp_limit_kind *kind)
 		return kind == &lp_file_descriptors;
 	if (!strcmp(gap->what, "bind-ports"))
 		return kind == &lp_bind_ports;
+	if (!strcmp(gap->what, "syn-queue"))
+		return kind == &lp_syn_queue;
+	if (!strcmp(gap->what, "owners"))
+		return false; /* takes nothing from a figure */
 	if (!strcmp(gap->what, "counters"))
 		return kind == &lp_accept_queue || kind == &lp_syn_queue;
 	if (!strcmp(gap->what, "conntrack"))

@@ -6,17 +6,29 @@
 
 #include "api/report.h"
 
+/* Of a pool that was estimated no connection is told apart from the others. */
+static int tell_estimated(struct lp_snapshot *snapshot, const struct lp_owner_wish *wish)
+{
+	if (!wish->pool->about)
+		return 0;
+	return lp_snapshot_gap(snapshot, "owners", snapshot->netns[wish->netns].inode,
+	                       "those of pools that are estimates; --exact tells them");
+}
+
 int lp_report_owners(const struct lp_kernel *kernel, struct lp_owner_notes *notes,
                      struct lp_report *report)
 {
 	struct lp_owner_wish wishes[LP_OWNERS_POOLS];
 	size_t n = 0;
-	for (size_t i = 0; i < report->limits.n && n < LP_OWNERS_POOLS; i++) {
+	int r = 0;
+	for (size_t i = 0; i < report->limits.n && n < LP_OWNERS_POOLS && r == 0; i++) {
 		const struct lp_limit *limit = &report->limits.items[i];
-		if (limit->kind->of_pool && limit->pool)
-			wishes[n++] = (struct lp_owner_wish){limit->netns, limit->pool};
+		if (!limit->kind->of_pool || !limit->pool)
+			continue;
+		wishes[n] = (struct lp_owner_wish){limit->netns, limit->pool};
+		r = tell_estimated(report->snapshot, &wishes[n++]);
 	}
-	return lp_owners_find(kernel, notes, report->snapshot, wishes, n);
+	return r < 0 ? r : lp_owners_find(kernel, notes, report->snapshot, wishes, n);
 }
 
 static const struct lp_pool_owners *owners_of(const struct lastport_report *report, size_t limit)

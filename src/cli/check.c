@@ -388,10 +388,22 @@ static enum verdict check_destination(const struct check_options *o,
 
 /* ---- what was not seen --------------------------------------------------------------------- */
 
+/* Whether it takes a figure from any limit. */
+static bool concerns_any(const struct lastport_report *report, size_t gap)
+{
+	const char *kind;
+	for (size_t i = 0; (kind = lastport_kind_name(i)); i++)
+		if (lastport_report_gap_concerns(report, gap, kind))
+			return true;
+	return false;
+}
+
 /* A destination needs no more than its own limits; descriptors are left to what could be read. */
 static bool matters(const struct check_options *o, const struct lastport_report *report, size_t gap)
 {
-	return !o->to || lastport_report_gap_concerns(report, gap, needed_kinds[LOCAL_PORTS]) ||
+	if (!o->to)
+		return concerns_any(report, gap);
+	return lastport_report_gap_concerns(report, gap, needed_kinds[LOCAL_PORTS]) ||
 	       (o->has_need && lastport_report_gap_concerns(report, gap, needed_kinds[CONNTRACK]));
 }
 
@@ -410,6 +422,13 @@ static enum verdict consider_gaps(const struct check_options *o, enum verdict ve
 	return verdict == OK ? UNKNOWN : verdict;
 }
 
+/* A sample is exact from SAMPLE_EXACT on, and knows nothing of small pools and SYN queues. */
+static bool needs_all(const struct check_options *o)
+{
+	const char *kind = o->look.kind;
+	return o->to || o->warn < SAMPLE_EXACT || !kind || !strcmp(kind, "syn-queue");
+}
+
 int check_main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -426,9 +445,7 @@ int check_main(int argc, char **argv)
 		return EX_USAGE;
 	if (o.to && !o.has_need)
 		o.look.kind = needed_kinds[LOCAL_PORTS];
-	/* a sample is exact from there on, and knows nothing of small pools */
-	if (o.to || o.warn < SAMPLE_EXACT)
-		o.look.exact = true;
+	o.look.exact |= needs_all(&o);
 	struct lastport_report *report = NULL;
 	struct line line = {0};
 	int r = lastport_look(&o.look, &report, line.text, sizeof(line.text));

@@ -352,6 +352,18 @@ static int count_pool(const struct sample *sample, struct candidate *candidate)
 	return pass->torn || lp_pool_total(pool) + margin < estimate ? -EAGAIN : 0;
 }
 
+/* What a sample can't tell of a namespace. */
+static int tell_sampled(struct lp_reading *reading, uint32_t share)
+{
+	const struct lp_netns *netns = reading->netns;
+	lp_sockets_estimate(reading->sockets, share);
+	return netns->n_listeners ? lp_snapshot_gap(reading->snapshot, "syn-queue", netns->inode,
+	                                            "one connection in %" PRIu32
+	                                            " was read; --exact counts requests too",
+	                                            share)
+	                          : 0;
+}
+
 /* 0; -EAGAIN: all have to be read; or another negative errno. */
 static int read_sample(struct sample *sample)
 {
@@ -360,7 +372,7 @@ static int read_sample(struct sample *sample)
 	if (r == 0 && (pass->torn || !choose_candidates(sample)))
 		return -EAGAIN;
 	for (size_t i = 0; i < pass->n && r == 0; i++)
-		lp_sockets_estimate(pass->stops[i]->reading.sockets, sample->share);
+		r = tell_sampled(&pass->stops[i]->reading, sample->share);
 	for (size_t i = 0; i < sample->n && r == 0; i++)
 		r = count_pool(sample, &sample->candidates[i]);
 	return r;

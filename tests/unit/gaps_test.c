@@ -21,7 +21,8 @@ static struct lp_snapshot *make(void)
 		uint64_t netns;
 	} gaps[] = {{"sockets", OWN},      {"sockets", OTHER}, {"namespaces", 0},
 	            {"namespaces", OTHER}, {"processes", 0},   {"machine", 0},
-	            {"bind-ports", OWN},   {"sysctls", OWN},   {"something new", 0}};
+	            {"bind-ports", OWN},   {"sysctls", OWN},   {"something new", 0},
+	            {"syn-queue", OWN},    {"owners", OWN}};
 	for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++)
 		assert_int_equal(lp_snapshot_gap(snapshot, gaps[i].what, gaps[i].netns, "why"), 0);
 	return snapshot;
@@ -46,7 +47,8 @@ static void all_of_it_keeps_all(void **state)
 {
 	(void)state;
 	const char *all = "sockets 100, sockets 200, namespaces 0, namespaces 200, processes 0, "
-	                  "machine 0, bind-ports 100, sysctls 100, something new 0";
+	                  "machine 0, bind-ports 100, sysctls 100, something new 0, "
+	                  "syn-queue 100, owners 100";
 	assert_left(NULL, NULL, all);
 	assert_left("all", NULL, all);
 }
@@ -56,7 +58,7 @@ static void one_namespace_needs_no_other(void **state)
 	(void)state;
 	assert_left("self", NULL,
 	            "sockets 100, processes 0, machine 0, bind-ports 100, sysctls 100, "
-	            "something new 0");
+	            "something new 0, syn-queue 100, owners 100");
 }
 
 static void a_kind_needs_what_it_is_read_from(void **state)
@@ -67,6 +69,8 @@ static void a_kind_needs_what_it_is_read_from(void **state)
 	            "something new 0");
 	assert_left("blue", &lp_bind_ports,
 	            "sockets 100, bind-ports 100, sysctls 100, something new 0");
+	assert_left("blue", &lp_syn_queue,
+	            "sockets 100, sysctls 100, something new 0, syn-queue 100");
 	assert_left("all", &lp_file_descriptors, "processes 0, machine 0, something new 0");
 	assert_left("all", &lp_tcp_memory, "machine 0, something new 0");
 }
