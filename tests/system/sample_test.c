@@ -9,18 +9,10 @@
 
 #include "check.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-
-#include "kernel/kernel.h"
+#include "crowd.h"
 #include "random.h"
 
-enum { ROUNDS = 12, TELL = 20, BIG_POOLS = 6, LISTENING = 7, HOLD = 15000, HOLDERS = 8 };
+enum { ROUNDS = 12, TELL = 20, BIG_POOLS = 6, LISTENING = 7 };
 
 static uint64_t seed;
 
@@ -28,110 +20,15 @@ struct tally {
 	unsigned rounds, sampled, shares, pools, near, exact, estimates, within, missed, wrong;
 };
 
-struct crowd {
-	struct dice dice;
-	struct lab_ns ns;
-	unsigned low, high, connections, pools;
-	struct lab_fds fds;
-	pid_t holders[HOLDERS]; /* processes that hold what does not fit into this one */
-	unsigned n_holders;
-};
-
-/* ---- connections that nobody answers ------------------------------------------------------- */
-
-/* To 127.x.y.z or ::1, as if it were established: no packet, no listener, and no TIME_WAIT. */
-static int open_alone(int family, uint32_t address, uint16_t port, unsigned local_port)
-{
-	enum { PORT_RANGE_OPTION = 51 }; /* IP_LOCAL_PORT_RANGE, Linux 6.3: chosen, not bound */
-	struct sockaddr_in four = {.sin_family = AF_INET,
-	                           .sin_port = htons(port),
-	                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK + address)};
-	struct sockaddr_in6 six = {.sin6_family = AF_INET6,
-	                           .sin6_port = htons(port),
-	                           .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	const struct sockaddr *to =
-	        family == AF_INET ? (struct sockaddr *)&four : (struct sockaddr *)&six;
-	socklen_t size = family == AF_INET ? sizeof(four) : sizeof(six);
-	_cleanup_(lp_close_fd) int fd = must(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-	uint32_t range = local_port | local_port << 16;
-	int one = 1;
-	must(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &one, sizeof(one)));
-	if (local_port)
-		must(setsockopt(fd, IPPROTO_IP, PORT_RANGE_OPTION, &range, sizeof(range)));
-	return connect(fd, to, size) < 0 ? lp_errno() : lp_take_fd(fd);
-}
-
-/* A process may not have as many descriptors as it takes: others hold them. */
-static void hold(struct crowd *crowd, int fd)
-{
-	must(lab_hold(&crowd->fds, fd));
-	if (crowd->fds.n < HOLD || crowd->n_holders == HOLDERS)
-		return;
-	pid_t pid = must(fork());
-	if (pid == 0) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
-			(void)pause();
-		_exit(EXIT_SUCCESS);
-	}
-	crowd->holders[crowd->n_holders++] = pid;
-	lab_fds_done(&crowd->fds);
-	crowd->fds = (struct lab_fds){0};
-}
-
-enum style { NATURAL, IN_A_ROW, ONE_PARITY, STREWN, IN_BLOCKS, STYLES };
-
-/* The local port of the n-th connection of a pool; 0: connect() chooses. */
-static unsigned port_of(struct crowd *crowd, enum style style, unsigned first, unsigned n)
-{
-	unsigned size = crowd->high - crowd->low + 1, offset = 0;
-	if (style == NATURAL)
-		return 0;
-	if (style == IN_A_ROW)
-		offset = first + n;
-	else if (style == ONE_PARITY)
-		offset = 2 * (first + n) + (2 * n >= size);
-	else if (style == STREWN)
-		offset = dice_pick(&crowd->dice, 0, size - 1);
-	else /* every other eight */
-		offset = (first + n / 8 * 16 + n % 8) + (n * 2 >= size ? 8 : 0);
-	return crowd->low + offset % size;
-}
-
-static void open_pool(struct crowd *crowd, enum style style, unsigned n)
-{
-	struct dice *dice = &crowd->dice;
-	int family = dice_chance(dice, 70) ? AF_INET : AF_INET6;
-	uint32_t address = dice_pick(dice, 0, 1 << 20);
-	uint16_t port = (uint16_t)dice_pick(dice, 1000, 60000);
-	unsigned first = dice_pick(dice, 0, crowd->high - crowd->low);
-	for (unsigned i = 0; i < n; i++) {
-		int fd = open_alone(family, address, port, port_of(crowd, style, first, i));
-		if (fd == -EADDRNOTAVAIL && style != NATURAL)
-			continue; /* that port has one already */
-		if (fd == -EADDRNOTAVAIL)
-			return;
-		must(fd);
-		hold(crowd, fd);
-		crowd->connections++;
-	}
-	crowd->pools++;
-}
-
 /* ---- a namespace --------------------------------------------------------------------------- */
 
 static void crowd_make(struct crowd *crowd, uint64_t round_seed)
 {
 	static const unsigned sizes[] = {1200, 2000, 4000, 8000, 16000, 28232};
-	struct lp_error err = {0};
-	*crowd = (struct crowd){.dice = {round_seed}, .ns = LAB_NS_NONE};
+	*crowd = (struct crowd){.dice = {round_seed}};
 	unsigned size = sizes[dice_pick(&crowd->dice, 0, 5)];
-	crowd->low = dice_pick(&crowd->dice, 1024, 65535 - size);
-	crowd->high = crowd->low + size - 1;
-	assert_ok(lab_ns_make(&crowd->ns, &err), err);
-	assert_ok(lab_sysctl(&crowd->ns, &err, "ipv4/ip_local_port_range", "%u %u", crowd->low,
-	                     crowd->high),
-	          err);
-	assert_ok(lab_sysctl(&crowd->ns, &err, "ipv4/tcp_tw_reuse", "0"), err);
+	unsigned low = dice_pick(&crowd->dice, 1024, 65535 - size);
+	crowd_range(crowd, low, low + size - 1);
 }
 
 /* Connections that ended: their other ends listen, and count as a client's. */
@@ -162,45 +59,17 @@ static void crowd_fill(struct crowd *crowd)
 		/* beyond half of a large range each connect() takes milliseconds */
 		if (style == NATURAL && size > 8000)
 			percent = percent > 50 ? 50 : percent;
-		open_pool(crowd, style, size * percent / 100);
+		crowd_pool(crowd, style, size * percent / 100);
 	}
 	small += dice_pick(dice, 0, small);
 	for (unsigned i = 0; i < small && crowd->connections < budget; i++) {
 		unsigned most = 2 * (budget - crowd->connections) / (small - i);
-		open_pool(crowd, NATURAL,
-		          dice_pick(dice, 1, most < size / 2 ? most + 1 : size / 2));
+		crowd_pool(crowd, NATURAL,
+		           dice_pick(dice, 1, most < size / 2 ? most + 1 : size / 2));
 	}
-}
-
-static void crowd_done(struct crowd *crowd)
-{
-	for (unsigned i = 0; i < crowd->n_holders; i++) {
-		(void)kill(crowd->holders[i], SIGKILL);
-		(void)waitpid(crowd->holders[i], NULL, 0);
-	}
-	lab_fds_done(&crowd->fds);
-	lab_ns_done(&crowd->ns);
 }
 
 /* ---- looks --------------------------------------------------------------------------------- */
-
-static struct lp_snapshot *look(const struct lab_ns *ns, struct lp_look_options options)
-{
-	_cleanup_(lab_leave) int home = must(lab_enter(ns));
-	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
-	struct lp_snapshot *snapshot = NULL;
-	struct lp_error err = {0};
-	(void)home;
-	options.netns = "self";
-	assert_ok(lp_kernel_open(&kernel, &err), err);
-	assert_ok(lp_look(&kernel, &options, &snapshot, &err), err);
-	for (size_t i = 0; i < snapshot->n_gaps; i++)
-		if (!strcmp(snapshot->gaps[i].what, "sockets") ||
-		    !strcmp(snapshot->gaps[i].what, "reader"))
-			fail_msg("%s: %s", snapshot->gaps[i].what, snapshot->gaps[i].why);
-	assert_int_equal(snapshot->n_netns, 1);
-	return snapshot;
-}
 
 static int compare_pools(const void *a, const void *b)
 {
@@ -310,9 +179,9 @@ static void one_round(uint64_t round_seed, struct tally *tally)
 	struct lp_look_options sample = {
 	        .reader = LP_READ_BPF,
 	        .sample = crowd.connections / dice_pick(&crowd.dice, 4, 100) + 1};
-	_cleanup_(lp_snapshot_freep) struct lp_snapshot *diag = look(&crowd.ns, by_diag);
-	_cleanup_(lp_snapshot_freep) struct lp_snapshot *all = look(&crowd.ns, exact);
-	_cleanup_(lp_snapshot_freep) struct lp_snapshot *sampled = look(&crowd.ns, sample);
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *diag = crowd_look(&crowd.ns, by_diag);
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *all = crowd_look(&crowd.ns, exact);
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *sampled = crowd_look(&crowd.ns, sample);
 	sort(diag);
 	sort(all);
 	sort(sampled);
