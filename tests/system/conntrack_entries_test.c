@@ -185,8 +185,14 @@ static void headroom_is_exact_for_assured_entries(void **state)
 	place_done(&place);
 }
 
-/* A full table of which some can be evicted. Whether 99 in 100 of so many more find room. */
-static bool most_find_room(void)
+enum verdict { KEPT, BROKEN, SWEPT };
+
+/*
+ * A full table of which some can be evicted: whether 99 in 100 of so many more find room. From
+ * 95 % on a sweep of the kernel removes entries that are not ASSURED by itself (gc_worker(),
+ * nf_conntrack_core.c), 257 at a time: such a table tells nothing.
+ */
+static enum verdict most_find_room(void)
 {
 	struct place place;
 	struct answer answer;
@@ -197,23 +203,28 @@ static bool most_find_room(void)
 	fill(&place, 2, (uint32_t)place.max - evictable, false);
 	json_t *limit = entries_of(&place, &answer);
 	unsigned headroom = limit_figure(limit, "headroom");
-	assert_int_equal(limit_figure(limit, "not_assured"), evictable);
-	assert_int_equal(limit_figure(limit, "reusable"), headroom);
+	bool swept = limit_figure(limit, "not_assured") < evictable;
+	assert_in_range(limit_figure(limit, "not_assured"), 1, evictable);
+	assert_in_range(limit_figure(limit, "reusable"), swept ? 1 : headroom, headroom);
 	assert_true(json_is_false(json_object_get(limit, "exact")));
 	double chance = json_number_value(json_object_get(limit, "refusal_probability"));
 	answer_done(&answer);
+	if (swept) {
+		place_done(&place);
+		return SWEPT;
+	}
 	assert_in_range(headroom, 1000, LISTENERS * BACKLOG);
 
 	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
 	unsigned stood = open_some(&place, headroom, &fds);
 	note("%u of %u found room; the first one's chance to be refused was %.2f %%", stood,
 	     headroom, chance * 100);
-	/* it is no more than it says: they were not all certain */
-	assert_true(stood < headroom);
 	place_done(&place);
 	/* what chance adds: three standard deviations */
 	double most = headroom * 0.01;
-	return headroom - stood <= most + 3 * __builtin_sqrt(most);
+	if (stood == headroom)
+		return SWEPT; /* it is no more than it says: they were not all certain */
+	return headroom - stood <= most + 3 * __builtin_sqrt(most) ? KEPT : BROKEN;
 }
 
 /*
@@ -223,11 +234,12 @@ static bool most_find_room(void)
 static void headroom_of_what_can_be_evicted_is_near_certain(void **state)
 {
 	(void)state;
-	enum { TABLES = 3 };
-	unsigned kept = 0;
-	for (int i = 0; i < TABLES; i++)
-		kept += most_find_room();
-	assert_true(kept > TABLES / 2);
+	enum { TABLES = 3, MOST_TABLES = 9 };
+	unsigned of[SWEPT + 1] = {0};
+	for (int i = 0; i < MOST_TABLES && of[KEPT] + of[BROKEN] < TABLES; i++)
+		of[most_find_room()]++;
+	assert_int_equal(of[KEPT] + of[BROKEN], TABLES);
+	assert_true(of[KEPT] > of[BROKEN]);
 }
 
 /* Sends to so many ports that nobody answers at, from ports below them: not to itself. */
