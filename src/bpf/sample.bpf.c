@@ -217,9 +217,6 @@ __noinline int lp_tell_id(__u32 worker, __u64 sk)
 		id->cookie = sk;
 	if (state != TIME_WAIT && state != NEW_SYN_RECV && sock->sk_socket)
 		id->inode = as(struct socket_alloc, sock->sk_socket)->vfs_inode.i_ino;
-	/* FIN_WAIT2 may be kept as a TIME_WAIT, and is none */
-	if (out->records[out->mark & MASK].state == TIME_WAIT && out->want_ids != LP_SAMPLE_ALL_IDS)
-		id->cookie = 0;
 	return 0;
 }
 
@@ -265,8 +262,11 @@ __noinline int lp_take_socket(__u32 worker, __u64 sk, __u64 word)
 		out->moved++; /* its memory became another socket's meanwhile */
 		return 0;
 	}
-	if (out->want_ids)
+	/* FIN_WAIT2 may be kept as a TIME_WAIT, and is none */
+	if (out->want_ids == LP_SAMPLE_ALL_IDS || (out->want_ids && record->state != TIME_WAIT))
 		lp_tell_id(worker, sk);
+	else
+		out->ids[out->mark & MASK].cookie = 0;
 	out->mark++;
 	if (!told) {
 		out->tuple++;
@@ -305,13 +305,15 @@ __noinline int lp_look_ahead(__u32 worker)
 static __always_inline void take_block(struct lp_sample_out *out, const struct lp_sample_walk *walk,
                                        __u32 worker, __u32 bucket)
 {
+	__u32 mask = walk->mask & ~(LP_SAMPLE_BLOCK - 1U), pool = walk->pool,
+	      is_pool = walk->is_pool;
 	for (out->k = 0; out->k < out->n && rounds_left(); out->k++) {
 		if (out->k % LP_SAMPLE_BLOCK == 0)
 			lp_look_ahead(worker);
 		__u64 word = out->words[out->k % LP_SAMPLE_BLOCK];
-		if (((__u32)word & walk->mask) / LP_SAMPLE_BLOCK != bucket / LP_SAMPLE_BLOCK)
+		if (((__u32)word ^ bucket) & mask)
 			out->moved++;
-		else if (!walk->is_pool || base_of(word) == walk->pool)
+		else if (!is_pool || base_of(word) == pool)
 			lp_take_socket(worker, out->socks[out->k & MASK], word);
 	}
 }
