@@ -21,7 +21,7 @@
 #include "limit/limit.h"
 
 enum {
-	LOOKS = 30,
+	LOOKS = 12,
 	LOW = 20000,
 	PORTS = 4000,
 	NEAR = 3300,    /* stay in the pool that is near its limit … */
