@@ -257,56 +257,83 @@ const struct lp_rule lp_rule_conntrack_near = {
 
 /* ---- conntrack-hash-small ------------------------------------------------------------------- */
 
+enum { ENTRIES_A_BUCKET = 4 };
+
+/* A namespace that knows the one hash table, which all of them share; NULL: none does. */
+static const struct lp_netns *knows_table(const struct lp_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n_netns; i++)
+		if (snapshot->netns[i].conntrack_buckets.known &&
+		    snapshot->netns[i].conntrack_buckets.n)
+			return &snapshot->netns[i];
+	return NULL;
+}
+
 /* Each entry is in two chains. More than eight to a chain, which no default gives. */
 static enum lp_severity test_hash(const struct lp_judging *judging,
                                   const struct lp_subject *subject)
 {
-	enum { ENTRIES_A_BUCKET = 4 };
-	const struct lp_netns *netns = lp_subject_netns(judging, subject);
-	bool crowded = netns->conntrack_buckets.n &&
-	               subject->limit->used > ENTRIES_A_BUCKET * netns->conntrack_buckets.n;
+	const struct lp_snapshot *snapshot = judging->facts->snapshot;
+	const struct lp_figure *entries = &snapshot->machine.conntrack_entries;
+	const struct lp_netns *netns = knows_table(snapshot);
+	(void)subject;
+	bool crowded = netns && entries->known &&
+	               entries->n > ENTRIES_A_BUCKET * netns->conntrack_buckets.n;
 	return crowded ? LP_WARNING : LP_FINE;
 }
 
 static void tell_hash(const struct lp_judging *judging, const struct lp_subject *subject,
                       struct lp_finding *finding)
 {
-	const struct lp_netns *netns = lp_subject_netns(judging, subject);
-	double chain = 2 * (double)subject->limit->used / (double)netns->conntrack_buckets.n;
+	const struct lp_snapshot *snapshot = judging->facts->snapshot;
+	const struct lp_machine *machine = &snapshot->machine;
+	const struct lp_netns *netns = knows_table(snapshot);
+	uint64_t entries = machine->conntrack_entries.n, buckets = netns->conntrack_buckets.n;
+	(void)subject;
 	lp_finding_summary(finding,
 	                   "Each packet walks about %s conntrack entries: the hash table "
 	                   "is small.",
-	                   TEXT_REAL(chain / 2));
-	lp_finding_cause(finding, "nf_conntrack_max was raised and nf_conntrack_buckets was not.");
-	lp_finding_evidence(finding, "%s entries, twice each, in %s buckets.",
-	                    TEXT_COUNT(subject->limit->used),
-	                    TEXT_COUNT(netns->conntrack_buckets.n));
+	                   TEXT_REAL((double)entries / (double)buckets));
+	if (netns->conntrack_max.n > ENTRIES_A_BUCKET * buckets)
+		lp_finding_cause(finding,
+		                 "nf_conntrack_max was raised and nf_conntrack_buckets was not.");
+	else
+		lp_finding_cause(finding, "nf_conntrack_max holds for each namespace by itself, "
+		                          "but the hash table is one for all.");
+	lp_finding_evidence(finding, "%s entries of %s namespace%s, twice each, in %s buckets.",
+	                    TEXT_COUNT(entries), TEXT_COUNT(machine->conntrack_namespaces),
+	                    machine->conntrack_namespaces == 1 ? "" : "s", TEXT_COUNT(buckets));
+	if (machine->conntrack_torn)
+		lp_finding_evidence(finding, "Not all namespaces could be read: there may be more "
+		                             "entries.");
 }
 
 static void advise_hash(const struct lp_judging *judging, const struct lp_subject *subject,
                         struct lp_finding *finding)
 {
 	enum { BUCKET_SIZE = 8 };
-	const struct lp_netns *netns = lp_subject_netns(judging, subject);
-	uint64_t then = subject->limit->capacity;
+	const struct lp_snapshot *snapshot = judging->facts->snapshot;
+	const struct lp_netns *netns = knows_table(snapshot);
+	uint64_t entries = snapshot->machine.conntrack_entries.n, max = netns->conntrack_max.n;
+	uint64_t then = netns->conntrack_max.known && max > entries ? max : entries;
+	double now = (double)netns->conntrack_buckets.n, twice = 2 * (double)entries;
 	char bytes[LP_FIGURE_TEXT];
-	double used = 2 * (double)subject->limit->used;
+	(void)subject;
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Give the table more buckets");
 	lp_remedy_step(remedy, "sysctl -w net.netfilter.nf_conntrack_buckets=%llu%s",
 	               (unsigned long long)then, where(netns));
-	lp_remedy_change(remedy, "entries a chain", used / (double)netns->conntrack_buckets.n,
-	                 used / (double)then);
+	lp_remedy_change(remedy, "entries a chain", twice / now, twice / (double)then);
 	lp_remedy_risk(remedy, LP_RISK_LOW, "They take %s, and packets wait while it is rebuilt.",
 	               lp_text_bytes(then * BUCKET_SIZE, bytes));
-	lp_remedy_relief(remedy, 1 / (double)netns->conntrack_buckets.n, 1 / (double)then);
+	lp_remedy_relief(remedy, 1 / now, 1 / (double)then);
 }
 
 const struct lp_rule lp_rule_conntrack_hash_small = {
         .id = "conntrack-hash-small",
         .title = "conntrack's hash table is too small for its entries",
-        .of = LP_RULE_OF_LIMIT,
+        .of = LP_RULE_OF_MACHINE,
         .kinds = {&lp_conntrack_entries},
-        .needs = LP_NEED_BUCKETS,
+        .needs = LP_NEED_BUCKETS | LP_NEED_ALL_TABLES,
         .test = test_hash,
         .tell = tell_hash,
         .advise = advise_hash,

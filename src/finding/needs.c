@@ -88,6 +88,17 @@ static int tell_text(struct lp_findings *findings, const struct lp_rule *rule, c
 	return why ? add_not_judged(findings, rule, why) : -ENOMEM;
 }
 
+/* Those that were seen are judged all the same. */
+static int tell_tables(const struct lp_snapshot *snapshot, const struct lp_rule *rule,
+                       struct lp_findings *findings)
+{
+	const struct lp_machine *machine = &snapshot->machine;
+	if (!machine->conntrack_torn || !machine->conntrack_entries.known)
+		return 0;
+	return tell_text(findings, rule,
+	                 "some namespaces' conntrack entries are not known, and share the table");
+}
+
 int lp_rule_machine_lacks(const struct lp_judging *judging, const struct lp_rule *rule,
                           struct lp_findings *findings, bool *judgeable)
 {
@@ -97,6 +108,8 @@ int lp_rule_machine_lacks(const struct lp_judging *judging, const struct lp_rule
 		*judgeable = false;
 		return tell_text(findings, rule, "the ledger is off (lastport ledger on)");
 	}
+	if (rule->needs & LP_NEED_ALL_TABLES)
+		return tell_tables(judging->facts->snapshot, rule, findings);
 	if (!(rule->needs & LP_NEED_CONFIGURATION))
 		return 0;
 	*judgeable = settings->read;

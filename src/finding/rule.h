@@ -18,6 +18,7 @@ enum lp_need {
 	LP_NEED_CONFIGURATION = 1 << 5,  /* sysctl files of the machine */
 	LP_NEED_COUNTERS = 1 << 6,       /* netstat's of the namespace */
 	LP_NEED_LEDGER = 1 << 7,         /* the ledger is on and can be read */
+	LP_NEED_ALL_TABLES = 1 << 8,     /* conntrack's entries of every namespace */
 };
 
 /* While the rules are judged. */

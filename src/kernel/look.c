@@ -303,6 +303,22 @@ static int add_unentered(struct look *look)
 	return 0;
 }
 
+/* conntrack's one hash table has the entries of every namespace, asked for or not. */
+static void sum_conntrack(const struct look *look)
+{
+	const struct lp_snapshot *snapshot = look->snapshot;
+	struct lp_machine *machine = &look->snapshot->machine;
+	machine->conntrack_torn = look->partial;
+	for (size_t i = 0; i < snapshot->n_netns; i++) {
+		const struct lp_figure *entries = &snapshot->netns[i].conntrack_entries;
+		machine->conntrack_torn |= !look->stops[i].place;
+		if (!entries->known)
+			continue;
+		machine->conntrack_entries = lp_figure(machine->conntrack_entries.n + entries->n);
+		machine->conntrack_namespaces += entries->n > 0;
+	}
+}
+
 static const struct lp_port_map *reserved_of(const struct look *look, size_t index)
 {
 	static const struct lp_port_map nothing_reserved;
@@ -372,8 +388,10 @@ static void *look_around(void *context)
 		r = lp_look_bpf_choose(&look->bpf, look->options, look->snapshot);
 	if (r == 0)
 		r = add_unentered(look);
-	if (r == 0)
+	if (r == 0) {
+		sum_conntrack(look);
 		r = select_wanted(look);
+	}
 	if (r == 0)
 		r = read_all_sockets(look, &options);
 	look->result = r;

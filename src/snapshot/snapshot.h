@@ -211,6 +211,13 @@ struct lp_machine {
 	struct lp_figure orphans, max_orphans;
 	struct lp_figure tcp_allocated; /* sockstat alloc: TCP sockets of all namespaces */
 	struct lp_figure tick_us;       /* a jiffy: the resolution of CLOCK_MONOTONIC_COARSE */
+	/*
+	 * nf_conntrack_count of all namespaces that could be entered, whichever were asked for: they
+	 * share one hash table. Not known where none tracks.
+	 */
+	struct lp_figure conntrack_entries;
+	uint32_t conntrack_namespaces; /* that have any */
+	bool conntrack_torn;           /* other namespaces could not be entered: there is a gap */
 };
 
 /* Something that could not be read, or not wholly. */

@@ -336,18 +336,48 @@ static void short_connections_explain_all_of_it(void **state)
 	assert_int_equal(cause->severity, LP_CRITICAL);
 }
 
+/* So many in all namespaces together. */
+static void crowd(uint64_t entries, uint64_t max, uint64_t buckets)
+{
+	track(1, max, buckets);
+	scene.snapshot->machine.conntrack_entries = lp_figure(entries);
+	scene.snapshot->machine.conntrack_namespaces = 2;
+}
+
 static void a_table_with_few_buckets(void **state)
 {
 	(void)state;
-	track(400000, 1000000, 100000);
+	crowd(400000, 1000000, 100000);
 	scene_fine(&scene);
-	track(400001, 1000000, 100000);
+	crowd(400001, 1000000, 100000);
 	scene_judge(&scene);
 	const struct lp_finding *finding = scene_must(&scene, "conntrack-hash-small");
 	assert_true(scene_becomes(&finding->remedies[0], "entries a chain") < 1);
+	assert_non_null(strstr(finding->cause, "raised"));
+	crowd(400001, 100000, 100000); /* by many namespaces: then as many buckets as entries */
+	scene_judge(&scene);
+	finding = scene_must(&scene, "conntrack-hash-small");
+	assert_non_null(strstr(finding->cause, "each namespace"));
+	assert_true(scene_becomes(&finding->remedies[0], "entries a chain") <= 2);
 	scene.netns->conntrack_buckets.known = false;
 	scene_judge(&scene);
+	assert_null(scene_find(&scene, "conntrack-hash-small"));
 	assert_non_null(scene_not_judged(&scene, "conntrack-hash-small"));
+}
+
+/* What was seen is judged, and that not all was seen is said. */
+static void a_table_that_is_not_wholly_seen(void **state)
+{
+	(void)state;
+	crowd(1000, 100000, 100000);
+	scene.snapshot->machine.conntrack_torn = true;
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "conntrack-hash-small"));
+	assert_non_null(scene_not_judged(&scene, "conntrack-hash-small"));
+	crowd(400001, 100000, 100000);
+	scene_judge(&scene);
+	const struct lp_finding *finding = scene_must(&scene, "conntrack-hash-small");
+	assert_non_null(strstr(finding->evidence.items[1], "there may be more"));
 }
 
 /* ---- source NAT ----------------------------------------------------------------------------- */
@@ -411,4 +441,5 @@ UNIT_MAIN(CASE(time_wait_that_is_cut_short), CASE(short_connections_to_many),
           CASE(an_accept_queue_that_overflowed_meanwhile), CASE(a_client_out_of_ports),
           CASE(a_table_that_fills_up), CASE(entries_that_outlive_their_sockets),
           CASE(short_connections_explain_all_of_it), CASE(a_table_with_few_buckets),
-          CASE(nat_that_runs_out_of_ports), CASE(no_tracking_is_no_gap))
+          CASE(a_table_that_is_not_wholly_seen), CASE(nat_that_runs_out_of_ports),
+          CASE(no_tracking_is_no_gap))
