@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "finding/explain_ledger.h"
 #include "finding/rule.h"
 #include "limit/kinds.h"
 #include "snapshot/owners.h"
@@ -34,6 +35,7 @@ void lp_explanation_done(struct lp_explanation *explanation)
 		lp_texts_done(&explanation->causes[i].speaks_for);
 		lp_texts_done(&explanation->causes[i].speaks_against);
 	}
+	lp_texts_done(&explanation->ledger);
 	*explanation = (struct lp_explanation){0};
 }
 
@@ -253,6 +255,17 @@ static void say_forecast(struct explaining *e, struct lp_cause *cause)
 		             TEXT_REAL(f->rate_recent.n), TEXT_REAL(f->sustainable.n));
 }
 
+/* Who closed most of what is in TIME_WAIT: the ledger remembers. */
+static const struct lp_owner *closer_of(const struct lp_pool_owners *owners)
+{
+	const struct lp_owner *most = NULL;
+	for (size_t i = 0; owners && i < owners->n; i++)
+		if (owners->items[i].states[LP_TIME_WAIT] &&
+		    (!most || owners->items[i].states[LP_TIME_WAIT] > most->states[LP_TIME_WAIT]))
+			most = &owners->items[i];
+	return most;
+}
+
 static void say_pool(struct explaining *e, struct lp_cause *cause)
 {
 	const struct lp_limit *limit = limit_at(e, cause->limit);
@@ -263,7 +276,12 @@ static void say_pool(struct explaining *e, struct lp_cause *cause)
 	if (cause->likely == LP_LIKELY && time_wait)
 		lp_texts_add(&cause->speaks_for, "%s of its connections are in TIME_WAIT.",
 		             TEXT_COUNT(time_wait));
-	if (cause->likely == LP_LIKELY && owners && owners->n)
+	const struct lp_owner *closer = closer_of(owners);
+	if (cause->likely == LP_LIKELY && closer)
+		lp_texts_add(&cause->speaks_for, "%s of these were closed by %s%s (ledger).",
+		             TEXT_COUNT(closer->states[LP_TIME_WAIT]), closer->command,
+		             closer->ended ? ", which has ended" : "");
+	else if (cause->likely == LP_LIKELY && owners && owners->n)
 		lp_texts_add(&cause->speaks_for, "Most of them are those of %s%s.",
 		             owners->items[0].command,
 		             owners->items[0].ended ? ", which has ended" : "");
@@ -284,6 +302,8 @@ static void weigh_seen(struct explaining *e, struct lp_cause *cause)
 	say_pool(e, cause);
 	if (say_counter(e, cause) && cause->likely == LP_UNLIKELY)
 		cause->likely = LP_POSSIBLE;
+	if (cause->kind == &lp_local_ports && !cause->by_process)
+		lp_explain_refused(e->facts, &e->to->query, cause);
 }
 
 static void weigh_unseen(struct explaining *e, struct lp_cause *cause)
@@ -347,6 +367,21 @@ static void add_destination(struct explaining *e)
 		add_cause(e, all[i].kind, all[i].how);
 }
 
+/* Local ports, where the ledger saw its connects refused. */
+static void add_refused(struct explaining *e)
+{
+	struct lp_explanation *to = e->to;
+	struct lp_cause cause = {.kind = &lp_local_ports,
+	                         .how = "connects of it were refused",
+	                         .likely = LP_NOT_SEEN,
+	                         .limit = LP_NO_LIMIT};
+	lp_explain_refused(e->facts, &to->query, &cause);
+	if (cause.likely != LP_NOT_SEEN && to->n_causes < LP_CAUSES)
+		to->causes[to->n_causes++] = cause;
+	else
+		lp_texts_done(&cause.speaks_against);
+}
+
 /* Its descriptors, and the pools of which it holds most. */
 static void add_process(struct explaining *e)
 {
@@ -366,6 +401,7 @@ static void add_process(struct explaining *e)
 		                           .by_process = true};
 		weigh_seen(e, cause);
 	}
+	add_refused(e);
 }
 
 static void add_worst(struct explaining *e)
@@ -448,7 +484,7 @@ static void add_findings(struct explaining *e)
 
 static bool is_torn(const struct lp_explanation *explanation)
 {
-	bool torn = false;
+	bool torn = explanation->ledger.torn;
 	for (size_t i = 0; i < explanation->n_causes; i++)
 		torn |= explanation->causes[i].speaks_for.torn |
 		        explanation->causes[i].speaks_against.torn;
@@ -482,5 +518,6 @@ int lp_explain(const struct lp_facts *facts, const struct lp_findings *findings,
 	}
 	sort_causes(ret);
 	add_findings(&e);
+	lp_explain_ledger(facts, ret);
 	return is_torn(ret) ? -ENOMEM : 0;
 }

@@ -37,6 +37,7 @@ struct lp_explanation {
 	const struct lp_finding *findings[LP_EXPLAINED_FINDINGS];
 	size_t n_findings;
 	const struct lp_not_judged *not_judged; /* of the finding that was asked for, or NULL */
+	struct lp_texts ledger; /* what it remembers, or that it is off; where ports matter */
 };
 
 /* 0 or -ENOMEM. *ret is to be ended with lp_explanation_done() in any case. */

@@ -24,7 +24,8 @@ const struct lp_advice lp_advice_list[] = {
         {
                 .name = "haproxy",
                 .names = {"haproxy"},
-                .reuse = {"In the backend: http-reuse safe, or http-reuse aggressive.",
+                .reuse = {"In the backend: http-reuse aggressive, where clients can send a request "
+                          "again. With safe, the default, a client's first request opens its own.",
                           "No \"option httpclose\" and no \"option http-server-close\" there; "
                           "pool-max-conn of the server lines not 0."},
                 .serve = "option http-keep-alive, and a longer timeout http-keep-alive.",
@@ -54,7 +55,8 @@ const struct lp_advice lp_advice_list[] = {
                          "common_http_protocol_options.",
                 .no_port = "upstream_bind_config with socket_options: level 0, name 24 "
                            "(IP_BIND_ADDRESS_NO_PORT), int_value 1, state STATE_PREBIND.",
-                .sources = "extra_source_addresses of upstream_bind_config.",
+                .sources = "The cluster twice behind weighted_clusters, each with its own "
+                           "source_address in upstream_bind_config.",
                 .backlog = "tcp_backlog_size of the listener.",
                 .documented = "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/"
                               "upstream/connection_pooling",
@@ -86,7 +88,8 @@ const struct lp_advice lp_advice_list[] = {
                 .names = {"kube-proxy"},
                 .conntrack = "kube-proxy sets it: conntrack.maxPerCore and conntrack.min of its "
                              "configuration, or --conntrack-max-per-core.",
-                .translate = "Have kube-proxy and the CNI plug-in masquerade with --random-fully.",
+                .translate = "kube-proxy masquerades with --random-fully by itself; have the CNI "
+                             "plug-in do so too (AWS: AWS_VPC_K8S_CNI_RANDOMIZESNAT=prng).",
                 .documented = "https://kubernetes.io/docs/reference/command-line-tools-reference/"
                               "kube-proxy/",
         },
@@ -117,7 +120,7 @@ const struct lp_advice lp_advice_list[] = {
                 .runtime = LP_RUNTIME_NODE,
                 .reuse = {"One agent for all requests: new http.Agent({ keepAlive: true }); the "
                           "global one does so from Node 19 on."},
-                .serve = "A longer server.keepAliveTimeout: it is 5 s.",
+                .serve = "A longer server.keepAliveTimeout: it is 5 s before Node 26.",
                 .documented = "https://nodejs.org/api/http.html#class-httpagent",
         },
         {

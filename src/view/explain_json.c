@@ -121,6 +121,16 @@ static int set_symptom(json_t *object, const struct lp_line *line)
 	return 0;
 }
 
+/* Where ports matter. */
+static int set_ledger(json_t *object, const struct lp_texts *texts)
+{
+	json_auto_t *list = json_array();
+	for (size_t i = 0; i < texts->n; i++)
+		if (json_array_append_new(list, json_string(texts->items[i])) < 0)
+			return -ENOMEM;
+	return texts->n && json_object_set(object, "ledger", list) < 0 ? -ENOMEM : 0;
+}
+
 int lp_explain_view_json(const struct lp_report *report, const struct lp_explanation *explanation,
                          FILE *out)
 {
@@ -130,6 +140,7 @@ int lp_explain_view_json(const struct lp_report *report, const struct lp_explana
 	                  report->snapshot->n_gaps == 0, "causes", causes_list(report, explanation),
 	                  "findings", findings_list(report, explanation));
 	if (!object || set_symptom(object, &explanation->query.line) < 0 ||
+	    set_ledger(object, &explanation->ledger) < 0 ||
 	    (explanation->not_judged &&
 	     set_text(object, "not_judged", explanation->not_judged->why) < 0))
 		return -ENOMEM;

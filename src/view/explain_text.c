@@ -194,10 +194,16 @@ static int put_hint(const struct page *page)
 	return r < 0 ? r
 	             : SAY(page, 0, BODY,
 	                   "No limit is near now. If it comes and goes: 'lastport trace' shows "
-	                   "what is "
-	                   "refused as it happens, and 'lastport ledger on' counts it by program "
-	                   "and "
-	                   "destination.");
+	                   "what is refused as it happens.");
+}
+
+static int put_ledger(const struct page *page)
+{
+	const struct lp_texts *texts = &page->explanation->ledger;
+	int r = texts->n ? lp_put(page->out, "\n") : 0;
+	for (size_t i = 0; i < texts->n && r == 0; i++)
+		r = SAY(page, 0, BODY, "%s", texts->items[i]);
+	return r;
 }
 
 static int put_documented(const struct page *page)
@@ -227,8 +233,8 @@ int lp_explain_view_text(const struct lp_report *report, const struct lp_explana
                          const struct lp_text_options *options, FILE *out)
 {
 	static int (*const parts[])(const struct page *) = {
-	        put_subject, put_causes,     put_otherwise, put_findings,
-	        put_hint,    put_documented, put_gaps,
+	        put_subject, put_causes, put_otherwise,  put_findings,
+	        put_hint,    put_ledger, put_documented, put_gaps,
 	};
 	struct lp_locale locale = lp_locale_enter();
 	struct lp_text_options plain = *options;

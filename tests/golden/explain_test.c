@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "compare.h"
 #include "fixtures.h"
+#include "snapshot/ledger.h"
 #include "view/explain.h"
 #include "view/style.h"
 
@@ -34,6 +35,11 @@ static const struct {
         {"worst", "findings", NULL},
         {"nothing", "idle", NULL},
         {"unseen", "unknown", "EADDRINUSE"},
+        {"ledger-error", "proxy", "EADDRNOTAVAIL"},
+        {"ledger-destination", "proxy", "10.1.2.3:443"},
+        {"ledger-elsewhere", "proxy", "192.0.2.1:80"},
+        {"ledger-process", "proxy", "pid:812"},
+        {"ledger-stranger", "proxy", "pid:1"},
 };
 enum { ALL = sizeof(all) / sizeof(all[0]) };
 
@@ -44,6 +50,42 @@ static struct lp_report *report_of(const char *name)
 		fixture++;
 	assert_non_null(fixture->name);
 	return fixture_make(fixture);
+}
+
+/* On since an hour: nginx was refused just now, curl long ago, and of TIME_WAIT it knows nginx. */
+static void remember(struct lp_snapshot *snapshot)
+{
+	enum { HOUR_MS = 3600000, LONG_MS = 600000, MOMENT_MS = 3000 };
+	const uint64_t netns = snapshot->netns[0].inode;
+	const struct lp_ledger_party nginx = {.netns = netns, .pid = 812, .command = "nginx"},
+	                             curl = {.netns = netns, .pid = 4711, .command = "curl"};
+	int64_t now = snapshot->taken_at_ms;
+	struct lp_ledger_facts *ledger = calloc(1, sizeof(*ledger));
+	assert_non_null(ledger);
+	ledger->actors = calloc(2, sizeof(*ledger->actors));
+	ledger->refusals = calloc(2, sizeof(*ledger->refusals));
+	assert_true(ledger->actors && ledger->refusals);
+	ledger->since_ms = now - HOUR_MS;
+	ledger->actors[ledger->n_actors++] = (struct lp_ledger_actor){
+	        .party = nginx, .opened = 28240, .closed_first = 28150, .refused = 57};
+	ledger->actors[ledger->n_actors++] =
+	        (struct lp_ledger_actor){.party = curl, .opened = 3, .refused = 1};
+	struct lp_ledger_refusal *refusal = &ledger->refusals[ledger->n_refusals++];
+	*refusal = (struct lp_ledger_refusal){.party = nginx,
+	                                      .port = 443,
+	                                      .refused = 57,
+	                                      .first_ms = now - LONG_MS,
+	                                      .last_ms = now - MOMENT_MS};
+	assert_int_equal(lp_address_parse("10.1.2.3", &refusal->remote), 0);
+	refusal = &ledger->refusals[ledger->n_refusals++];
+	*refusal = (struct lp_ledger_refusal){.party = curl,
+	                                      .port = 80,
+	                                      .refused = 1,
+	                                      .first_ms = now - LONG_MS,
+	                                      .last_ms = now - LONG_MS};
+	assert_int_equal(lp_address_parse("192.0.2.1", &refusal->remote), 0);
+	ledger->refused = 58;
+	snapshot->ledger = ledger;
 }
 
 static struct lp_explanation explain(const struct lp_report *report, const char *what)
@@ -65,6 +107,8 @@ static char *text_of(size_t i, const struct lp_text_options *options)
 	char *text = NULL;
 	size_t size = 0;
 	struct lp_report *report = report_of(all[i].fixture);
+	if (!strncmp(all[i].name, "ledger-", 7)) /* it is on */
+		remember(report->snapshot);
 	struct lp_explanation explanation = explain(report, all[i].what);
 	FILE *out = open_memstream(&text, &size);
 	assert_non_null(out);

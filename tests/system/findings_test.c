@@ -438,7 +438,39 @@ static void nat_that_runs_out_of_ports(void **state)
 
 /* ---- with the ledger ------------------------------------------------------------------------- */
 
-enum { FOUND_BEFORE = 1 << 0, FOUND_REFUSED = 1 << 1, NOT_JUDGED_WITHOUT = 1 << 2 };
+enum {
+	FOUND_BEFORE = 1 << 0,
+	FOUND_REFUSED = 1 << 1,
+	NOT_JUDGED_WITHOUT = 1 << 2,
+	EXPLAINED_WITHOUT = 1 << 3,
+	EXPLAINED_BEFORE = 1 << 4,
+	EXPLAINED_REFUSED = 1 << 5,
+};
+
+/* Whether the explanation has the words. */
+static bool explained(const struct stage *stage, const char *what, const char *words)
+{
+	_cleanup_(lab_leave) int home = must(lab_enter(&stage->ns));
+	(void)home;
+	_cleanup_(answer_done) struct answer answer = ask_raw("explain", "--json", what, NULL);
+	char *text = json_dumps(answer.root, 0);
+	bool has = text && strstr(text, words);
+	if (!has)
+		note("explain %s: not \"%s\": %s", what, words, text ? text : answer.errors);
+	free(text);
+	return has;
+}
+
+/* By its destination, its error and its process; of others' errors it knows too. */
+static bool explained_refused(const struct stage *stage)
+{
+	char pid[32];
+	(void)snprintf(pid, sizeof(pid), "pid:%d", getpid());
+	return explained(stage, STAGE_AT ":8080", "to " STAGE_AT ":8080 found no port, the last") &&
+	       explained(stage, pid, "to " STAGE_AT ":8080 found no port, the last") &&
+	       explained(stage, pid, "1 of its connects") &&
+	       explained(stage, "EADDRNOTAVAIL", "found no port, the last");
+}
 
 static bool is_not_judged(const struct answer *answer, const char *id)
 {
@@ -474,12 +506,16 @@ static int be_refused(void *data, int say)
 	struct answer off = ask_ns(&stage.ns);
 	found |= is_not_judged(&off, "connects-refused") ? NOT_JUDGED_WITHOUT : 0;
 	answer_done(&off);
+	found |= explained(&stage, "EADDRNOTAVAIL", "ledger is off") ? EXPLAINED_WITHOUT : 0;
 	if (!ledger("on"))
 		return 101;
 	hold(&stage, 100);
 	struct answer before = ask_ns(&stage.ns);
 	found |= finding_of(&before, "connects-refused", stage.ns.inode) ? FOUND_BEFORE : 0;
 	answer_done(&before);
+	found |= explained(&stage, STAGE_AT ":8080", "No such connect was refused")
+	                 ? EXPLAINED_BEFORE
+	                 : 0;
 	if (lab_connect(&stage.how, &stage.to) != -EADDRNOTAVAIL)
 		return 102;
 	struct answer after = ask_ns(&stage.ns);
@@ -487,6 +523,7 @@ static int be_refused(void *data, int say)
 	if (finding && strstr(finding_text(finding, "summary"), "1 connect to " STAGE_AT ":8080"))
 		found |= FOUND_REFUSED;
 	answer_done(&after);
+	found |= explained_refused(&stage) ? EXPLAINED_REFUSED : 0;
 	stage_done(&stage);
 	return ledger("off") ? found : 103;
 }
@@ -496,7 +533,9 @@ static void a_connect_that_found_no_port(void **state)
 	(void)state;
 	struct lab_child child = LAB_CHILD_NONE;
 	must(lab_child_start(&child, be_refused, NULL));
-	assert_int_equal(lab_child_wait(&child), FOUND_REFUSED | NOT_JUDGED_WITHOUT);
+	assert_int_equal(lab_child_wait(&child), FOUND_REFUSED | NOT_JUDGED_WITHOUT |
+	                                                 EXPLAINED_WITHOUT | EXPLAINED_BEFORE |
+	                                                 EXPLAINED_REFUSED);
 }
 
 int main(void)
