@@ -53,6 +53,9 @@ int lp_port_list_parse(const char *text, struct lp_port_map *map);
  */
 int lp_sysctl_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
                    struct lp_netns *netns, struct lp_port_map *reserved);
+/* `conntrack_entries` alone. 0 or -ENOMEM. */
+int lp_sysctl_entries(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+                      struct lp_netns *netns);
 /* `initial` and `has_ipv6` alone. */
 void lp_sysctl_kind(const struct lp_kernel *kernel, struct lp_netns *netns);
 

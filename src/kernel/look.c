@@ -149,7 +149,7 @@ static void note_allocated(struct look *look)
 
 /*
  * Sysctls and sockstat of the namespace that the thread is in; of one that was not asked for, only
- * what is subtracted from the machine's.
+ * what is subtracted from the machine's or shared with it.
  */
 static int read_settings(struct look *look, const struct lp_netns_place *place)
 {
@@ -163,8 +163,10 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	netns->pid = place->pid;
 	lp_sysctl_kind(look->kernel, netns);
 	int r = name_it(look, place, netns);
-	if (r == 0 && is_wanted(look, look->snapshot->n_netns - 1))
-		r = read_sysctls(look, netns, stop);
+	if (r == 0)
+		r = is_wanted(look, look->snapshot->n_netns - 1)
+		            ? read_sysctls(look, netns, stop)
+		            : lp_sysctl_entries(look->kernel, look->snapshot, netns);
 	if (r == 0)
 		r = lp_sockstat_read(look->kernel, look->snapshot, netns);
 	note_allocated(look);
@@ -308,7 +310,7 @@ static void sum_conntrack(const struct look *look)
 {
 	const struct lp_snapshot *snapshot = look->snapshot;
 	struct lp_machine *machine = &look->snapshot->machine;
-	machine->conntrack_torn = look->partial;
+	machine->conntrack_torn = look->partial || *not_searched(snapshot);
 	for (size_t i = 0; i < snapshot->n_netns; i++) {
 		const struct lp_figure *entries = &snapshot->netns[i].conntrack_entries;
 		machine->conntrack_torn |= !look->stops[i].place;

@@ -23,7 +23,6 @@ static int read_figures(const struct lp_kernel *kernel, struct lp_snapshot *snap
 	        {"sys/net/ipv4/tcp_max_tw_buckets", INT32_MAX, &netns->max_tw_buckets},
 	        {"sys/net/ipv4/tcp_syncookies", UINT8_MAX, &netns->syncookies},
 	        {"sys/net/ipv4/tcp_max_syn_backlog", INT32_MAX, &netns->max_syn_backlog},
-	        {"sys/net/netfilter/nf_conntrack_count", INT32_MAX, &netns->conntrack_entries},
 	        {"sys/net/netfilter/nf_conntrack_max", INT32_MAX, &netns->conntrack_max},
 	        {"sys/net/netfilter/nf_conntrack_buckets", INT32_MAX, &netns->conntrack_buckets},
 	        {"sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait", UINT32_MAX,
@@ -40,6 +39,17 @@ static int read_figures(const struct lp_kernel *kernel, struct lp_snapshot *snap
 			return r;
 	}
 	return 0;
+}
+
+int lp_sysctl_entries(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
+                      struct lp_netns *netns)
+{
+	static const char path[] = "sys/net/netfilter/nf_conntrack_count";
+	uint64_t n;
+	int r = lp_read_number(kernel->proc, path, INT32_MAX, &n);
+	if (r == 0)
+		netns->conntrack_entries = lp_figure(n);
+	return lp_text_gap(snapshot, "sysctls", netns->inode, path, r);
 }
 
 static int read_range(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
@@ -93,6 +103,8 @@ int lp_sysctl_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
                    struct lp_netns *netns, struct lp_port_map *reserved)
 {
 	int r = read_figures(kernel, snapshot, netns);
+	if (r == 0)
+		r = lp_sysctl_entries(kernel, snapshot, netns);
 	if (r == 0)
 		r = read_range(kernel, snapshot, netns);
 	if (r == 0)

@@ -14,7 +14,7 @@
 
 /* A sweep may be a minute away, and tells when the next one will be. */
 enum { MOST_S = 110, SWEEPS = 2, TICK_NS = 20000000, ASK_EVERY_NS = 300000000 };
-static const double sweep_takes_s = 0.8;
+static const double sweep_takes_s = 0.8, quiet_s = 3;
 
 static const struct course course = {.name = "conntrack",
                                      .ports = 10000,
@@ -24,14 +24,14 @@ static const struct course course = {.name = "conntrack",
                                      .closing_s = 4,
                                      .per_s = 250};
 
-/* In all namespaces. */
+/* In all namespaces; as if very many where not all could be seen. */
 static int64_t machine_entries(void)
 {
 	_cleanup_(answer_done) struct answer answer =
 	        ask_raw("status", "--json", "--all", "--kind", "conntrack-entries", NULL);
 	json_t *limit;
 	size_t i;
-	int64_t n = 0;
+	int64_t n = answer_misses(&answer, "namespaces") ? INT32_MAX : 0;
 	json_array_foreach(json_object_get(answer.root, "limits"), i, limit) n +=
 	        limit_figure(limit, "used") + limit_figure(limit, "reusable");
 	return n;
@@ -65,7 +65,7 @@ static bool watch(struct run *run)
 	_cleanup_(lab_child_stop) struct lab_child teller = LAB_CHILD_NONE;
 	int64_t most_others = 0;
 	bool swept = false;
-	double now_s = 0;
+	double now_s = 0, disturbed_s = 0;
 	must(lab_child_start(&teller, tell_entries, NULL));
 	for (int64_t start = lp_clock_ns(); now_s < MOST_S && !swept;
 	     now_s = (double)(lp_clock_ns() - start) / 1e9) {
@@ -73,6 +73,8 @@ static bool watch(struct run *run)
 		int64_t others = told(&teller) - run->entries_now;
 		most_others = others > most_others ? others : most_others;
 		if (others * 50 > run->entries_now)
+			disturbed_s = now_s;
+		if (now_s - disturbed_s < quiet_s)
 			run->sweeps = 0;
 		swept = run->sweeps >= SWEEPS && now_s - run->swept_s > sweep_takes_s;
 		(void)nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
