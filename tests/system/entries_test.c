@@ -32,8 +32,11 @@ static int64_t machine_entries(void)
 	json_t *limit;
 	size_t i;
 	int64_t n = answer_misses(&answer, "namespaces") ? INT32_MAX : 0;
-	json_array_foreach(json_object_get(answer.root, "limits"), i, limit) n +=
-	        limit_figure(limit, "used") + limit_figure(limit, "reusable");
+	json_array_foreach(json_object_get(answer.root, "limits"), i, limit)
+	{
+		n += json_integer_value(json_object_get(limit, "used"));
+		n += json_integer_value(json_object_get(limit, "reusable"));
+	}
 	return n;
 }
 
