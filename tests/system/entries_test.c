@@ -14,7 +14,7 @@
 
 /* A sweep may be a minute away, and tells when the next one will be. */
 enum { MOST_S = 110, SWEEPS = 2, TICK_NS = 20000000, ASK_EVERY_NS = 300000000 };
-static const double sweep_takes_s = 0.8, quiet_s = 3;
+static const double sweep_takes_s = 0.8, quiet_s = 3, silence_s = 1.5;
 
 static const struct course course = {.name = "conntrack",
                                      .ports = 10000,
@@ -68,14 +68,15 @@ static bool watch(struct run *run)
 	_cleanup_(lab_child_stop) struct lab_child teller = LAB_CHILD_NONE;
 	int64_t most_others = 0;
 	bool swept = false;
-	double now_s = 0, disturbed_s = 0;
+	double now_s = 0, disturbed_s = 0, told_s = 0;
 	must(lab_child_start(&teller, tell_entries, NULL));
 	for (int64_t start = lp_clock_ns(); now_s < MOST_S && !swept;
 	     now_s = (double)(lp_clock_ns() - start) / 1e9) {
 		run_watch_sweeps(run, now_s);
-		int64_t others = told(&teller) - run->entries_now;
+		int64_t entries = told(&teller), others = entries - run->entries_now;
 		most_others = others > most_others ? others : most_others;
-		if (others * 50 > run->entries_now)
+		told_s = entries ? now_s : told_s;
+		if (others * 50 > run->entries_now || now_s - told_s > silence_s)
 			disturbed_s = now_s;
 		if (now_s - disturbed_s < quiet_s)
 			run->sweeps = 0;
