@@ -185,6 +185,7 @@ static void a_burst_fits_to_the_last(void **state)
 	struct lab_addr at = lab_addr("127.0.0.1", PORT);
 	struct lab_how how = {.ns = &ns, .from = &at};
 	_cleanup_(lp_close_fd) int listener = must(lab_listen(&how, MOST));
+	(void)listener;
 	unsigned fits = 1;
 	while (fits < MOST && plan_carries(&ns, fits * 2))
 		fits *= 2;
