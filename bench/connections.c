@@ -7,6 +7,8 @@
  *
  * With --refused N each Nth round also calls connect() where it finds no port, in two ways: the
  * range of the socket is used up, and the port that bind() gave it has that connection already.
+ * With --orderly the end that closes second waits for the other's FIN: where the machine is busy
+ * both would close first now and then.
  */
 
 #include <arpa/inet.h>
@@ -49,6 +51,7 @@ enum {
 struct plan {
 	unsigned processes, destinations;
 	unsigned refused; /* one each so many connections; 0: none */
+	bool orderly;
 	const char *buckets;
 };
 
@@ -194,7 +197,11 @@ static bool connect_once(struct side *side)
 	if (server < 0)
 		return complain("accept");
 	side->done->closed_first++;
-	(void)close(number & 1 ? lp_take_fd(server) : lp_take_fd(client));
+	bool server_first = number & 1;
+	char byte;
+	(void)close(server_first ? lp_take_fd(server) : lp_take_fd(client));
+	if (side->plan->orderly && recv(server_first ? client : server, &byte, 1, 0) != 0)
+		return complain("an end that was not closed");
 	return true;
 }
 
@@ -338,6 +345,7 @@ static bool parse(int argc, char **argv, struct plan *plan)
 	        {"destinations", required_argument, NULL, 'd'},
 	        {"refused", required_argument, NULL, 'r'},
 	        {"buckets", required_argument, NULL, 'b'},
+	        {"orderly", no_argument, NULL, 'o'},
 	        {0},
 	};
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -350,6 +358,8 @@ static bool parse(int argc, char **argv, struct plan *plan)
 			good = number(optarg, 1000000, &plan->refused);
 		else if (c == 'b')
 			good = (plan->buckets = optarg) != NULL;
+		else if (c == 'o')
+			good = plan->orderly = true;
 		if (!good)
 			return false;
 	}
@@ -364,7 +374,7 @@ int main(int argc, char **argv)
 	unsigned ms;
 	if (!parse(argc, argv, &plan)) {
 		fprintf(stderr, "usage: connections [--processes N] [--destinations N] "
-		                "[--refused N] [--buckets N]\n");
+		                "[--refused N] [--buckets N] [--orderly]\n");
 		return 64;
 	}
 	if (!prepare(&plan) || !start(&crew))

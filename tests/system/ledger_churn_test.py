@@ -24,7 +24,7 @@ SLACK_KIB = 8192
 class Provoker:
     def __init__(self):
         self.child = subprocess.Popen(
-            [PROVOKER, "--processes", str(os.cpu_count()), "--refused", str(EACH)],
+            [PROVOKER, "--processes", str(os.cpu_count()), "--refused", str(EACH), "--orderly"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def __enter__(self):
