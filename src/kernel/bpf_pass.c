@@ -40,7 +40,7 @@ int lp_bpf_pass_begin(struct lp_bpf_pass *pass, struct lp_bpf_reader *reader, ui
 	        .n = n,
 	        .ms_scale = (UINT64_C(1000) << 32) / hz + 1,
 	        .lock = PTHREAD_MUTEX_INITIALIZER,
-	        .stops = calloc(n, sizeof(pass->stops[0])),
+	        .stops = calloc(n, sizeof(struct lp_bpf_stop *)),
 	        .seats = calloc((size_t)LP_SAMPLE_SLOTS * LP_SAMPLE_WORKERS,
 	                        sizeof(struct lp_bpf_seat)),
 	};

@@ -10,9 +10,9 @@
 #include "snapshot/pools.h"
 
 /*
- * From so many TCP sockets on, reading them quicker makes good for loading the programs. Whole looks
- * by either reader in 41 pairs, two processors, Linux 6.18: sock_diag took 1.00 times the processor
- * time of the programs at 50,000 sockets, 1.10 at 55,000, 1.26 at 80,000.
+ * From so many TCP sockets on, reading them quicker makes good for loading the programs. Whole
+ * looks by either reader in 41 pairs, two processors, Linux 6.18: sock_diag took 1.00 times the
+ * processor time of the programs at 50,000 sockets, 1.10 at 55,000, 1.26 at 80,000.
  */
 enum { WORTH_LOADING = 50000 };
 

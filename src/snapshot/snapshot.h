@@ -212,8 +212,8 @@ struct lp_machine {
 	struct lp_figure tcp_allocated; /* sockstat alloc: TCP sockets of all namespaces */
 	struct lp_figure tick_us;       /* a jiffy: the resolution of CLOCK_MONOTONIC_COARSE */
 	/*
-	 * nf_conntrack_count of all namespaces that could be entered, whichever were asked for: they
-	 * share one hash table. Not known where none tracks.
+	 * nf_conntrack_count of all namespaces that could be entered, whichever were asked for:
+	 * they share one hash table. Not known where none tracks.
 	 */
 	struct lp_figure conntrack_entries;
 	uint32_t conntrack_namespaces; /* that have any */
