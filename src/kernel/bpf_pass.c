@@ -35,12 +35,13 @@ static int compare_net(const void *a, const void *b)
 int lp_bpf_pass_begin(struct lp_bpf_pass *pass, struct lp_bpf_reader *reader, uint32_t hz,
                       struct lp_bpf_stop *stops, size_t n)
 {
+	enum { POINTER = sizeof(void *) };
 	*pass = (struct lp_bpf_pass){
 	        .reader = reader,
 	        .n = n,
 	        .ms_scale = (UINT64_C(1000) << 32) / hz + 1,
 	        .lock = PTHREAD_MUTEX_INITIALIZER,
-	        .stops = calloc(n, sizeof(struct lp_bpf_stop *)),
+	        .stops = calloc(n, POINTER),
 	        .seats = calloc((size_t)LP_SAMPLE_SLOTS * LP_SAMPLE_WORKERS,
 	                        sizeof(struct lp_bpf_seat)),
 	};
