@@ -185,6 +185,8 @@ void lp_remedy_tw_reuse(const struct lp_judging *judging, const struct lp_subjec
 	if (!netns->tw_reuse.known || netns->tw_reuse.n == 1 || !netns->tw_reuse_delay_ms.known ||
 	    !netns->timestamps.known || !outlook(judging, subject, &now))
 		return;
+	if (now.time_wait < 1)
+		return; /* there is nothing to take */
 	if (netns->tw_reuse.n == 2 && subject->limit->pool &&
 	    lp_address_is_loopback(&subject->limit->pool->key.remote))
 		return; /* it already applies to loopback */

@@ -34,8 +34,9 @@ static void a_pool_near_its_end(void **state)
 	assert_int_equal(finding->severity, LP_WARNING);
 	assert_int_equal(scene.findings.n, 1);
 	assert_ptr_equal(scene.limits.items[finding->limit].pool, pool);
-	/* nothing is over, so keeping connections open would change nothing */
+	/* nothing is over, so keeping connections open or taking TIME_WAITs would change nothing */
 	assert_null(scene_remedy(finding, "reuse"));
+	assert_null(scene_remedy(finding, "TIME_WAITs again"));
 	assert_non_null(scene_remedy(finding, "second address"));
 }
 
