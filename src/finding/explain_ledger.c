@@ -26,25 +26,16 @@ static bool is_asked_for(const struct lp_ledger_refusal *refusal, const struct l
 	return query->of != LP_QUERY_PID || refusal->party.pid == line->pid;
 }
 
-/* Those that were asked for: how many, the one with most, and the last one. */
-struct refused {
-	uint64_t n;
-	const struct lp_ledger_refusal *most, *last;
-};
-
-static struct refused refused_of(const struct lp_snapshot *snapshot, const struct lp_query *query)
+/* Those that were asked for. */
+static struct lp_refused refused_of(const struct lp_snapshot *snapshot,
+                                    const struct lp_query *query)
 {
 	const struct lp_ledger_facts *ledger = snapshot->ledger;
-	struct refused sum = {0};
+	struct lp_refused sum = {0};
 	for (size_t i = 0; i < ledger->n_refusals; i++) {
 		const struct lp_ledger_refusal *refusal = &ledger->refusals[i];
-		if (!is_asked_for(refusal, query) || !is_seen(snapshot, refusal))
-			continue;
-		sum.n += refusal->refused;
-		if (!sum.most || refusal->refused > sum.most->refused)
-			sum.most = refusal;
-		if (!sum.last || refusal->last_ms > sum.last->last_ms)
-			sum.last = refusal;
+		if (is_asked_for(refusal, query) && is_seen(snapshot, refusal))
+			lp_refused_add(&sum, refusal);
 	}
 	return sum;
 }
@@ -63,7 +54,7 @@ static double seconds_between(int64_t earlier_ms, int64_t later_ms)
 	return later_ms > earlier_ms ? (double)(later_ms - earlier_ms) / 1000 : 0;
 }
 
-static void say_refused(const struct lp_facts *facts, const struct refused *sum,
+static void say_refused(const struct lp_facts *facts, const struct lp_refused *sum,
                         struct lp_texts *texts)
 {
 	const struct lp_ledger_refusal *most = sum->most;
@@ -89,7 +80,7 @@ void lp_explain_refused(const struct lp_facts *facts, const struct lp_query *que
 	const struct lp_ledger_facts *ledger = snapshot->ledger;
 	if (!ledger)
 		return;
-	struct refused sum = refused_of(snapshot, query);
+	struct lp_refused sum = refused_of(snapshot, query);
 	double on_s = seconds_between(ledger->since_ms, snapshot->taken_at_ms);
 	if (!sum.n && lists_all(ledger))
 		lp_texts_add(&cause->speaks_against,

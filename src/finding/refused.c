@@ -45,29 +45,20 @@ static bool is_of(const struct lp_judging *judging, const struct lp_subject *sub
 	       lp_address_equal(&pool->key.remote, &refusal->remote);
 }
 
-/* Of those that are the subject's: how many connects, and the one with most. */
-struct refused {
-	uint64_t n;
-	const struct lp_ledger_refusal *most, *last;
-};
-
-static struct refused refused_of(const struct lp_judging *judging, const struct lp_subject *subject)
+/* Those that are the subject's. */
+static struct lp_refused refused_of(const struct lp_judging *judging,
+                                    const struct lp_subject *subject)
 {
 	const struct lp_ledger_facts *ledger = judging->facts->snapshot->ledger;
-	struct refused sum = {0};
+	struct lp_refused sum = {0};
 	size_t recent = 0;
 	for (size_t i = 0; i < ledger->n_refusals && recent < RECENT; i++) {
 		const struct lp_ledger_refusal *refusal = &ledger->refusals[i];
 		if (!is_recent(judging, refusal))
 			continue;
 		recent++;
-		if (!is_of(judging, subject, refusal))
-			continue;
-		sum.n += refusal->refused;
-		if (!sum.most || refusal->refused > sum.most->refused)
-			sum.most = refusal;
-		if (!sum.last || refusal->last_ms > sum.last->last_ms)
-			sum.last = refusal;
+		if (is_of(judging, subject, refusal))
+			lp_refused_add(&sum, refusal);
 	}
 	return sum;
 }
@@ -80,7 +71,7 @@ static enum lp_severity test(const struct lp_judging *judging, const struct lp_s
 static void tell(const struct lp_judging *judging, const struct lp_subject *subject,
                  struct lp_finding *finding)
 {
-	struct refused sum = refused_of(judging, subject);
+	struct lp_refused sum = refused_of(judging, subject);
 	const struct lp_ledger_refusal *most = sum.most;
 	int64_t now = judging->facts->snapshot->taken_at_ms;
 	char remote[LP_ADDRESS_TEXT];

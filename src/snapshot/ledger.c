@@ -8,6 +8,15 @@ const char *lp_refusal_name(enum lp_refusal refusal)
 	return refusal == LP_REFUSAL_BOUND_PORT ? "bound-port" : "no-port";
 }
 
+void lp_refused_add(struct lp_refused *sum, const struct lp_ledger_refusal *refusal)
+{
+	sum->n += refusal->refused;
+	if (!sum->most || refusal->refused > sum->most->refused)
+		sum->most = refusal;
+	if (!sum->last || refusal->last_ms > sum->last->last_ms)
+		sum->last = refusal;
+}
+
 void lp_ledger_facts_free(struct lp_ledger_facts *facts)
 {
 	if (!facts)

@@ -50,6 +50,13 @@ struct lp_ledger_refusal {
 	uint64_t all, all_ns; /* … how many, and the time that their searches took */
 };
 
+/* Some of them: how many connects, the one with most, and the last one. All 0: none. */
+struct lp_refused {
+	uint64_t n;
+	const struct lp_ledger_refusal *most, *last;
+};
+void lp_refused_add(struct lp_refused *sum, const struct lp_ledger_refusal *refusal);
+
 /* [i] counts searches of less than 2^(i+10) ns; the last what took longer. */
 enum { LP_SEARCH_TIMES = 24 };
 

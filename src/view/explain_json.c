@@ -124,11 +124,7 @@ static int set_symptom(json_t *object, const struct lp_line *line)
 /* Where ports matter. */
 static int set_ledger(json_t *object, const struct lp_texts *texts)
 {
-	json_auto_t *list = json_array();
-	for (size_t i = 0; i < texts->n; i++)
-		if (json_array_append_new(list, json_string(texts->items[i])) < 0)
-			return -ENOMEM;
-	return texts->n && json_object_set(object, "ledger", list) < 0 ? -ENOMEM : 0;
+	return texts->n ? set(object, "ledger", lp_json_texts(texts)) : 0;
 }
 
 int lp_explain_view_json(const struct lp_report *report, const struct lp_explanation *explanation,

@@ -21,6 +21,8 @@ struct crowd {
 /* Makes the namespace with that range, nothing in it yet. */
 void crowd_range(struct crowd *crowd, unsigned low, unsigned high);
 void crowd_done(struct crowd *crowd);
+/* A teardown for cmocka: the state is a crowd. */
+int crowd_unmake(void **state);
 
 /*
  * To 127.x.y.z or ::1, as if it were established: no packet, no listener, and no TIME_WAIT. From
@@ -36,5 +38,9 @@ enum style { NATURAL, IN_A_ROW, ONE_PARITY, STREWN, IN_BLOCKS, STYLES };
 /* A pool of at most n connections to somewhere, its ports chosen in that style. */
 void crowd_pool(struct crowd *crowd, enum style style, unsigned n);
 
-/* A look at the namespace from inside. Whatever was left out of sockets fails the test. */
+/*
+ * A look at the namespace from inside. Whatever was left out of sockets, or another reader than the
+ * one that was asked for, fails the test; not so by_any.
+ */
+struct lp_snapshot *crowd_look_by_any(const struct lab_ns *ns, struct lp_look_options options);
 struct lp_snapshot *crowd_look(const struct lab_ns *ns, struct lp_look_options options);

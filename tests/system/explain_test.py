@@ -13,9 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from command import SOURCE, TIMEOUT_S, Run, run_inside
+from command import SOURCE, TIMEOUT_S, Run, run_inside, small_range
 
 PORTS = 20
 LISTENERS = itertools.count(8080)  # a port each: TIME_WAIT stays for a minute
@@ -202,12 +201,6 @@ def the_page_has_all_fields(problems):
         problems.append(f"{name}: in the page or in an answer, not in both")
 
 
-def set_up():
-    """A small range: this namespace is nobody else's."""
-    for name, text in (("ip_local_port_range", f"40000 {40000 + PORTS - 1}"), ("tcp_tw_reuse", "0")):
-        Path(f"/proc/sys/net/ipv4/{name}").write_text(text, encoding="ascii")
-
-
 if __name__ == "__main__":
     sys.exit(run_inside([
         a_full_pool_is_likely,
@@ -221,4 +214,4 @@ if __name__ == "__main__":
         a_line_needs_no_quotes,
         plain_ascii_where_the_locale_is,
         the_page_has_all_fields,
-    ], set_up))
+    ], lambda: small_range(PORTS)))

@@ -20,9 +20,8 @@ import sys
 import tempfile
 import termios
 import time
-from pathlib import Path
 
-from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside
+from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside, small_range
 
 USAGE, IO_ERROR = 64, 74
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
@@ -401,12 +400,6 @@ def the_main_screen_shows_what_is_in_use(problems):
         problems.append(f"new destinations: {new}")
 
 
-def set_up():
-    """A small range: this namespace is nobody else's."""
-    for name, text in (("ip_local_port_range", f"40000 {40000 + PORTS - 1}"), ("tcp_tw_reuse", "0")):
-        Path(f"/proc/sys/net/ipv4/{name}").write_text(text, encoding="ascii")
-
-
 if __name__ == "__main__":
     sys.exit(run_inside([
         mistakes_are_named_in_one_line,
@@ -425,4 +418,4 @@ if __name__ == "__main__":
         what_is_not_seen_is_not_ok,
         names_of_others_stay_in_their_place,
         the_main_screen_shows_what_is_in_use,
-    ], set_up))
+    ], lambda: small_range(PORTS)))

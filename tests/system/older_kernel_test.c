@@ -28,19 +28,6 @@ static void crowd_make(struct crowd *crowd)
 		           must(crowd_open_alone(AF_INET, 2 + i / FEW, PORT, LOW + i % FEW)));
 }
 
-static struct lp_snapshot *look(const struct crowd *crowd, struct lp_look_options options)
-{
-	_cleanup_(lab_leave) int home = must(lab_enter(&crowd->ns));
-	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
-	struct lp_snapshot *snapshot = NULL;
-	struct lp_error err = {0};
-	(void)home;
-	options.netns = "self";
-	assert_ok(lp_kernel_open(&kernel, &err), err);
-	assert_ok(lp_look(&kernel, &options, &snapshot, &err), err);
-	return snapshot;
-}
-
 /* NULL: no such gap. */
 static const char *why(const struct lp_snapshot *snapshot, const char *what)
 {
@@ -85,9 +72,10 @@ static void the_answer_is_right(void **state)
 	bool loads = serves || !strcmp(kernel_is, "strewn");
 	const struct lp_look_options options = {
 	        .reader = LP_READ_BPF, .sample = serves ? 0 : (NEAR + FEW * POOLS) / SHARE + 1};
-	_cleanup_(lp_snapshot_freep) struct lp_snapshot *told = look(crowd, options);
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *told =
+	        crowd_look_by_any(&crowd->ns, options);
 	_cleanup_(lp_snapshot_freep) struct lp_snapshot *by_diag =
-	        look(crowd, (struct lp_look_options){.reader = LP_READ_DIAG});
+	        crowd_look(&crowd->ns, (struct lp_look_options){.reader = LP_READ_DIAG});
 	assert_int_equal(told->reader, loads ? LP_READER_BPF : LP_READER_DIAG);
 	assert_true(loads == !why(told, "reader"));
 	if (!loads)
@@ -103,17 +91,11 @@ static int make(void **state)
 	return 0;
 }
 
-static int unmake(void **state)
-{
-	crowd_done(*state);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(the_answer_is_right)};
 	kernel_is = argc > 1 ? argv[1] : "";
 	(void)lab_raise_descriptors();
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests_name(kernel_is, tests, make, unmake);
+	return cmocka_run_group_tests_name(kernel_is, tests, make, crowd_unmake);
 }

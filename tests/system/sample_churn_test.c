@@ -250,12 +250,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int unmake(void **state)
-{
-	crowd_done(*state);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,5 +260,5 @@ int main(int argc, char **argv)
 	(void)lab_raise_descriptors();
 	note("seed %llu", (unsigned long long)seed);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests_name("sample-churn", tests, make, unmake);
+	return cmocka_run_group_tests_name("sample-churn", tests, make, crowd_unmake);
 }
