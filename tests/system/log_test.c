@@ -75,20 +75,23 @@ static void a_full_table_is_told_with_its_namespace(void **state)
 	assert_int_equal(before.status, 0);
 	struct answer answer = ask("lab-full");
 	const json_t *entry = NULL;
+	char earliest[32], latest[32];
+	(void)snprintf(earliest, sizeof(earliest), "%.18s", time_of(before.root, "taken_at"));
 	for (int64_t begin = lp_clock_ns(); !entry && in_time(begin);) {
 		struct lab_how try = {.ns = &ns, .timeout_ms = 100};
 		assert_int_equal(lab_connect(&try, &at), -ETIMEDOUT);
 		answer_done(&answer);
 		answer = ask("lab-full");
 		entry = entry_of(&answer, "conntrack-full", "name", json_string("lab-full"));
+		/* an earlier line is of a namespace that had this one's inode before */
+		if (entry && strncmp(time_of(entry, "last"), earliest, 18) < 0)
+			entry = NULL;
 	}
 	assert_non_null(entry);
 	const json_t *netns = json_object_get(entry, "netns");
 	assert_int_equal(json_integer_value(json_object_get(netns, "inode")), ns.inode);
 	assert_true(json_integer_value(json_object_get(entry, "times")) >= 1);
 	/* between the two looks, but for the milliseconds by which the clocks differ */
-	char earliest[32], latest[32];
-	(void)snprintf(earliest, sizeof(earliest), "%.18s", time_of(before.root, "taken_at"));
 	(void)snprintf(latest, sizeof(latest), "%.18s", time_of(answer.root, "taken_at"));
 	assert_true(strncmp(time_of(entry, "last"), earliest, 18) >= 0);
 	assert_true(strncmp(time_of(entry, "last"), latest, 18) <= 0);
