@@ -11,9 +11,7 @@
  * for raw tracepoints hold, that are run here without one.
  */
 
-#include "bpf/types.h"
-
-#include "bpf/sample.h"
+#include "bpf/sample_chains.h"
 
 enum {
 	TIME_WAIT = 6,
@@ -23,115 +21,12 @@ enum {
 	NEW_SYN_RECV = 12,
 	INET6 = 10,
 	TRIES = 3,
-	MASK = LP_SAMPLE_ROOM - 1,
 	OWNERS = 16, /* of a port are asked whether they are for IPv6 only */
 };
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LP_SAMPLE_WORKERS);
-	__type(key, __u32);
-	__type(value, struct lp_sample_out);
-} sampled SEC(".maps");
-
-static __always_inline struct lp_sample_out *out_of_map(__u32 worker)
-{
-	return bpf_map_lookup_elem(&sampled, &worker);
-}
-
 /* ---- connections --------------------------------------------------------------------------- */
-
-static __always_inline bool is_end(__u64 node)
-{
-	return node & 1 || !node;
-}
-
-/* The compiler does not unroll these by itself. */
-#define each_lane(what) what(0) what(1) what(2) what(3) what(4) what(5) what(6) what(7)
-_Static_assert(LP_SAMPLE_BLOCK == 8, "each_lane() names them");
-
-/* Any eight bytes of the kernel's: by a type that has a number of that size. */
-static __always_inline __u64 word_at(__u64 address)
-{
-	return as(struct sock_common,
-	          address - bpf_core_field_offset(struct sock_common, skc_addrpair))
-	        ->skc_addrpair;
-}
-
-#define offset_of(field) bpf_core_field_offset(struct sock_common, field)
-
-/*
- * What lies side by side is read at once: the kernel checks each access, which costs more than the
- * access. The comparisons of offsets are settled when the program is loaded.
- */
-
-/* Hash, remote port (in network order) and local port, from the lowest bit on. */
-static __always_inline __u64 hash_and_ports(__u64 sk)
-{
-	if (offset_of(skc_dport) == offset_of(skc_hash) + 4 &&
-	    offset_of(skc_num) == offset_of(skc_hash) + 6)
-		return word_at(sk + offset_of(skc_hash));
-	const struct sock_common *common = as(struct sock_common, sk);
-	return common->skc_hash | (__u64)common->skc_dport << 32 | (__u64)common->skc_num << 48;
-}
-
-/*
- * Since Linux 6.15 the local port is added to the hash of the rest: what is left is
- * the same for a pool. A test turns that off.
- */
-#ifndef LP_PORT_IN_HASH
-#define LP_PORT_IN_HASH 1
-#endif
-static __always_inline __u32 base_of(__u64 word)
-{
-	return (__u32)word - LP_PORT_IN_HASH * (__u32)(word >> 48);
-}
-
-static __always_inline __u64 sk_of(__u64 node)
-{
-	return node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
-}
-
-#define begin_lane(i)   \
-	out->lanes[i] = \
-	        (__u64)as(struct inet_ehash_bucket, ehash + (bucket + (i)) * size)->chain.first;
-#define look_ahead(i) \
-	out->next[i] = (__u64)as(struct sock_common, sk_of(out->lanes[i]))->skc_nulls_node.next;
-#define step_lane(i)                                                \
-	if (!is_end(out->lanes[i])) {                               \
-		live = true;                                        \
-		out->socks[out->n++ & MASK] = sk_of(out->lanes[i]); \
-		out->lanes[i] = out->next[i];                       \
-	}
-#define check_lane(i) strange |= out->lanes[i] ^ ((bucket + (i)) * 2UL + 1);
-
-/*
- * Functions that are not static are verified once, by themselves, however often they are called:
- * the rest of the program takes the kernel a third of the time to check.
- */
-
-/* Walks the chains of a block side by side and notes their nodes. 0: one of them changed. */
-__noinline int lp_walk_block(__u32 worker, __u64 ehash, __u32 bucket)
-{
-	const __u64 size = bpf_core_type_size(struct inet_ehash_bucket);
-	struct lp_sample_out *out = out_of_map(worker);
-	__u64 strange = 0;
-	bool live = true;
-	if (!out)
-		return 0;
-	out->n = 0;
-	each_lane(begin_lane);
-	while (live && out->n <= LP_SAMPLE_FULL && rounds_left()) {
-		live = false;
-		each_lane(look_ahead);
-		each_lane(step_lane);
-	}
-	each_lane(check_lane);
-	return !strange;
-}
 
 /* The first bucket of the block that stands for a stratum. */
 static __always_inline __u32 bucket_of(const struct lp_sample_walk *walk, __u32 stratum)
@@ -278,44 +173,39 @@ __noinline int lp_take_socket(__u32 worker, __u64 sk, __u64 word)
 	return 0;
 }
 
-#define look_at(j)                              \
-	sk = out->socks[(out->k + (j)) & MASK]; \
-	out->words[j] = hash_and_ports(sk);     \
-	touched += (__u32)as(struct inet_timewait_sock, sk)->tw_timer.expires;
-
 /*
- * Looks at the next sockets together: one by one, each would wait for memory (80 ns). What lies
- * behind the last one is some older address, and harmless.
- */
-__noinline int lp_look_ahead(__u32 worker)
-{
-	struct lp_sample_out *out = out_of_map(worker);
-	__u32 touched = 0;
-	__u64 sk;
-	if (!out)
-		return 0;
-	each_lane(look_at);
-	return touched;
-}
-
-/*
- * Takes the sockets of a block, of one pool only where that is asked for. One that belongs
+ * Takes the sockets of buckets, of one pool only where that is asked for. One that belongs
  * elsewhere is another one by now, maybe half made.
  */
-static __always_inline void take_block(struct lp_sample_out *out, const struct lp_sample_walk *walk,
-                                       __u32 worker, __u32 bucket)
+static __always_inline void take_buckets(struct lp_sample_out *out,
+                                         const struct lp_sample_walk *walk, __u32 worker,
+                                         __u32 bucket, __u32 buckets)
 {
-	__u32 mask = walk->mask & ~(LP_SAMPLE_BLOCK - 1U), pool = walk->pool,
-	      is_pool = walk->is_pool;
+	__u32 mask = walk->mask, pool = walk->pool, is_pool = walk->is_pool;
 	for (out->k = 0; out->k < out->n && rounds_left(); out->k++) {
-		if (out->k % LP_SAMPLE_BLOCK == 0)
-			lp_look_ahead(worker);
-		__u64 word = out->words[out->k % LP_SAMPLE_BLOCK];
-		if (((__u32)word ^ bucket) & mask)
+		__u64 word = hash_and_ports(out->socks[out->k & MASK]);
+		if ((((__u32)word - bucket) & mask) >= buckets)
 			out->moved++;
 		else if (!is_pool || base_of(word) == pool)
 			lp_take_socket(worker, out->socks[out->k & MASK], word);
 	}
+}
+
+/*
+ * How many blocks to walk at once, going by the last ones: as many as bring some hundreds of
+ * sockets. A sample's lie apart; and of those where a chain changed, only that one is walked often.
+ */
+__noinline int lp_choose_batch(__u32 worker, __u32 left)
+{
+	struct lp_sample_out *out = out_of_map(worker);
+	if (!out)
+		return 1;
+	if (out->n > LP_SAMPLE_FULL / 2 && out->batch > 1)
+		out->batch /= 2;
+	else if (out->n < LP_SAMPLE_FULL / 8 && out->batch < LP_SAMPLE_BATCH)
+		out->batch *= 2;
+	bool alone = out->tries || out->asked.walk.stride > 1 || left < out->batch;
+	return alone ? 1 : out->batch;
 }
 
 SEC("raw_tp/run")
@@ -327,35 +217,39 @@ int lp_sample_walk(struct bpf_raw_tracepoint_args *ctx)
 		return -1;
 	struct lp_sample_walk *walk = &out->asked.walk;
 	__u32 strata = walk->strata, from = walk->from;
-	__u32 tries = 0, again = 0, torn = 0;
 	if (strata > LP_SAMPLE_BLOCKS)
 		strata = LP_SAMPLE_BLOCKS;
 	out->seed = walk->seed;
 	out->want_ids = walk->ids;
 	out->jiffies = bpf_jiffies64();
 	out->now_ms = (__u32)(bpf_ktime_get_ns() / 1000000);
+	walk->again = 0;
+	walk->torn = 0;
 	out->i = 0;
+	out->n = 0;
+	out->tries = 0;
+	out->batch = 1;
 	out->mark = 0;
 	out->tuple = 0;
 	out->moved = 0;
 	out->scattered = 0;
 	while (out->i < strata && out->mark < LP_SAMPLE_FULL && rounds_left()) {
 		__u32 bucket = bucket_of(walk, from + out->i);
-		int whole = lp_walk_block(worker, walk->ehash, bucket);
-		if (!whole && out->n < LP_SAMPLE_FULL && ++tries < TRIES) {
-			again++;
+		__u32 blocks = lp_choose_batch(worker, strata - out->i);
+		__u32 buckets = blocks * LP_SAMPLE_BLOCK;
+		int whole = lp_walk_buckets(worker, walk->ehash, bucket, buckets, walk->mask);
+		if (!whole && (blocks > 1 || out->n < LP_SAMPLE_FULL) && ++out->tries < TRIES) {
+			walk->again++;
 			continue;
 		}
-		torn += !whole;
-		take_block(out, walk, worker, bucket);
-		tries = 0;
-		out->i++;
+		walk->torn += !whole;
+		take_buckets(out, walk, worker, bucket, buckets);
+		out->tries = 0;
+		out->i += blocks;
 	}
 	walk->strata = out->i;
 	walk->records = out->mark;
 	walk->tuples = out->tuple;
-	walk->again = again;
-	walk->torn = torn;
 	walk->moved = out->moved;
 	walk->scattered = out->scattered;
 	return 0;

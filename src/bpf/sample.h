@@ -5,18 +5,25 @@
 
 #include <linux/types.h>
 
-/*
- * Buckets are walked in blocks of so many side by side, a cache line of their heads: the memory's
- * delays overlap.
- */
+/* Buckets are sampled in blocks of so many: a cache line of their heads. */
 #define LP_SAMPLE_BLOCK 8
 
 /*
- * A call ends at the block that brings it beyond FULL; what a block may bring more, FULL and a few,
- * has room.
+ * Where all are walked, so many blocks are at once, at most: the memory's delays overlap. A power
+ * of two.
  */
-#define LP_SAMPLE_FULL 4080
+#define LP_SAMPLE_BATCH 16
+
+/*
+ * A call ends with what brings it beyond FULL. That may bring FULL more, and a node of each of its
+ * buckets.
+ */
+#define LP_SAMPLE_FULL 4000
 #define LP_SAMPLE_ROOM 8192 /* a power of two */
+_Static_assert(2 * LP_SAMPLE_FULL + LP_SAMPLE_BATCH * LP_SAMPLE_BLOCK <= LP_SAMPLE_ROOM,
+               "has room");
+
+#define LP_SAMPLE_LANES 8 /* steps of a loop that are written out */
 
 /* A call walks at most so many: it holds up the kernel's reclaiming of memory (RCU). */
 #define LP_SAMPLE_BLOCKS 1024 /* of the table of connections */
@@ -191,12 +198,13 @@ struct lp_sample_out {
 		__u64 key;
 		__u32 base, zero;
 	} slots[LP_SAMPLE_SLOTS];
-	__u64 socks[LP_SAMPLE_ROOM];
-	__u64 lanes[LP_SAMPLE_BLOCK], next[LP_SAMPLE_BLOCK], words[LP_SAMPLE_BLOCK];
+	__u64 socks[LP_SAMPLE_ROOM + LP_SAMPLE_LANES], next[LP_SAMPLE_ROOM + LP_SAMPLE_LANES];
+	__u64 lanes[2], ends;
 	volatile __u64 net;
 	__u64 seed, jiffies;
 	__u32 now_ms, want_ids;
 	__u32 n, mark, tuple;
-	__u32 i, k, owners, held;
+	__u32 i, j, k, owners, held;
+	__u32 looked, batch, tries;
 	__u32 moved, scattered;
 };

@@ -183,12 +183,14 @@ struct timer_list {
 };
 
 struct inet_timewait_sock {
+	struct sock_common __tw_common;
 	unsigned char tw_substate;
 	__u32 tw_entry_stamp; /* since Linux 6.14 */
 	struct timer_list tw_timer;
 };
 
 struct tcp_timewait_sock {
+	struct inet_timewait_sock tw_sk;
 	int tw_ts_recent_stamp;
 };
 
