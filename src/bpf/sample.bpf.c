@@ -209,10 +209,8 @@ __noinline int lp_choose_batch(__u32 worker, __u32 left)
 	return alone ? 1 : out->batch;
 }
 
-SEC("raw_tp/run")
-int lp_sample_walk(struct bpf_raw_tracepoint_args *ctx)
+__noinline int lp_walk(__u32 worker)
 {
-	__u32 worker = ctx->args[0];
 	struct lp_sample_out *out = out_of_map(worker);
 	if (!out)
 		return -1;
@@ -358,11 +356,10 @@ static __always_inline bool walk_ports(struct lp_sample_out *out, __u64 head, bo
 	return whole;
 }
 
-SEC("raw_tp/run")
-int lp_sample_ports(struct bpf_raw_tracepoint_args *ctx)
+__noinline int lp_ports(__u32 worker)
 {
 	const __u64 size = bpf_core_type_size(struct inet_bind_hashbucket);
-	struct lp_sample_out *out = out_of_map(ctx->args[0]);
+	struct lp_sample_out *out = out_of_map(worker);
 	if (!out)
 		return -1;
 	struct lp_sample_ports *ports = &out->asked.ports;
@@ -446,12 +443,11 @@ static __always_inline void take_nets(struct lp_sample_out *out, struct net *own
 	         rounds_left());
 }
 
-SEC("raw_tp/run")
-int lp_sample_nets(struct bpf_raw_tracepoint_args *ctx)
+__noinline int lp_nets(__u32 worker)
 {
 	struct task_struct *task = as(struct task_struct, bpf_get_current_task());
 	struct net *own = task->nsproxy->net_ns;
-	struct lp_sample_out *out = out_of_map(ctx->args[0]);
+	struct lp_sample_out *out = out_of_map(worker);
 	if (!out)
 		return -1;
 	struct lp_sample_nets *nets = &out->asked.nets;
@@ -465,4 +461,21 @@ int lp_sample_nets(struct bpf_raw_tracepoint_args *ctx)
 		nets->torn = out->lanes[0] != out->lanes[1];
 	}
 	return 0;
+}
+
+/* One program for all: each would have the kernel look up again what it calls. */
+SEC("raw_tp/run")
+int lp_sample(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u32 worker = ctx->args[0];
+	switch (ctx->args[1]) {
+	case LP_SAMPLE_WALK:
+		return lp_walk(worker);
+	case LP_SAMPLE_BOUND_PORTS:
+		return lp_ports(worker);
+	case LP_SAMPLE_NAMESPACES:
+		return lp_nets(worker);
+	default:
+		return -1;
+	}
 }

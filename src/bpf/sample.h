@@ -35,6 +35,9 @@ _Static_assert(2 * LP_SAMPLE_FULL + LP_SAMPLE_BATCH * LP_SAMPLE_BLOCK <= LP_SAMP
 /* So many may walk at once, each with results of its own. */
 #define LP_SAMPLE_WORKERS 2
 
+/* What lp_sample is to do: its second argument. The first one is the worker's number. */
+enum { LP_SAMPLE_WALK, LP_SAMPLE_BOUND_PORTS, LP_SAMPLE_NAMESPACES };
+
 /* Where the calling thread's namespace keeps its sockets. */
 struct lp_sample_place {
 	__u64 net;     /* address of the namespace: only to compare */
@@ -52,7 +55,7 @@ struct lp_sample_place {
 _Static_assert(sizeof(struct lp_sample_place) == 64, "the same for both sides");
 
 /*
- * lp_sample_walk: blocks of a table of connections, one at a random place of each stratum. Results
+ * LP_SAMPLE_WALK: blocks of a table of connections, one at a random place of each stratum. Results
  * are records and tuples in the map.
  */
 struct lp_sample_walk {
@@ -76,7 +79,7 @@ struct lp_sample_walk {
 };
 _Static_assert(sizeof(struct lp_sample_walk) == 72, "the same for both sides");
 
-/* lp_sample_ports: buckets of the table of bound ports; results are ports in the map. */
+/* LP_SAMPLE_BOUND_PORTS: buckets of the table of bound ports; results are ports in the map. */
 struct lp_sample_ports {
 	__u64 bhash;
 	__u32 n_bhash;
@@ -89,7 +92,7 @@ struct lp_sample_ports {
 };
 _Static_assert(sizeof(struct lp_sample_ports) == 32, "the same for both sides");
 
-/* lp_sample_nets: every network namespace; results are in the map. */
+/* LP_SAMPLE_NAMESPACES: every network namespace; results are in the map. */
 struct lp_sample_nets {
 	__u64 reserved_of; /* one of them: only its reserved ports are read, as a bitmap */
 	__u32 here;        /* only the place of the calling thread's namespace is told */
@@ -172,8 +175,7 @@ struct lp_sample_port {
 _Static_assert(sizeof(struct lp_sample_port) == 32, "the same for both sides");
 
 /*
- * The entries of the map, one a worker: a program's only argument is the worker's number, what it
- * is to do stands here.
+ * The entries of the map, one a worker: what is asked stands here, and the answer.
  */
 struct lp_sample_out {
 	union {

@@ -123,16 +123,16 @@ int lp_bpf_reader_open(struct lp_bpf_reader **ret, struct lp_error *why)
 }
 
 /* What is asked stands in the worker's entry of the map. */
-static int run(int program, uint32_t worker)
+static int run(const struct lp_bpf_reader *reader, uint64_t what, uint32_t worker)
 {
-	uint64_t argument = worker;
-	return lp_bpf_run(program, &argument, sizeof(argument));
+	uint64_t arguments[] = {worker, what};
+	return lp_bpf_run(reader->programs->progs.lp_sample.prog_fd, arguments, sizeof(arguments));
 }
 
 static int run_nets(struct lp_bpf_reader *reader, const struct lp_sample_nets *asked)
 {
 	reader->out[0].asked.nets = *asked;
-	return run(reader->programs->progs.lp_sample_nets.prog_fd, 0);
+	return run(reader, LP_SAMPLE_NAMESPACES, 0);
 }
 
 int lp_bpf_reader_here(struct lp_bpf_reader *reader, struct lp_sample_place *ret)
@@ -159,7 +159,7 @@ int lp_bpf_reader_walk(struct lp_bpf_reader *reader, struct lp_sample_walk *walk
 {
 	struct lp_sample_out *out = &reader->out[walk->worker];
 	out->asked.walk = *walk;
-	int r = run(reader->programs->progs.lp_sample_walk.prog_fd, walk->worker);
+	int r = run(reader, LP_SAMPLE_WALK, walk->worker);
 	if (r < 0)
 		return r;
 	*walk = out->asked.walk;
@@ -182,7 +182,7 @@ int lp_bpf_reader_ports(struct lp_bpf_reader *reader, const struct lp_sample_pla
 		                                                      .n_bhash = place->n_bhash,
 		                                                      .from = from,
 		                                                      .addresses = addresses};
-		int r = run(reader->programs->progs.lp_sample_ports.prog_fd, 0);
+		int r = run(reader, LP_SAMPLE_BOUND_PORTS, 0);
 		if (r < 0)
 			return r;
 		struct lp_sample_ports ports = reader->out[0].asked.ports;
