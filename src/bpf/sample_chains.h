@@ -70,7 +70,7 @@ static __always_inline __u64 sk_of(__u64 node)
 }
 
 /* What was read is in the cache from here on. */
-static __always_inline void touch(__u32 value)
+static __always_inline void touch(__u64 value)
 {
 	asm volatile("" ::"r"(value));
 }
@@ -87,7 +87,7 @@ static __always_inline void look_at(struct lp_sample_out *out, __u32 at)
 	struct tcp_timewait_sock *tw = as(struct tcp_timewait_sock, out->socks[at]);
 	out->next[at] = (__u64)tw->tw_sk.__tw_common.skc_nulls_node.next;
 	touch(tw->tw_sk.__tw_common.skc_hash);
-	touch((__u32)tw->tw_sk.tw_timer.expires);
+	touch(tw->tw_sk.tw_timer.expires);
 	touch((__u32)tw->tw_ts_recent_stamp);
 }
 
@@ -100,7 +100,7 @@ static __always_inline void go_on(struct lp_sample_out *out, __u64 node)
 	__u64 end = node & 1;
 	out->socks[out->n & MASK] = sk_of(node);
 	out->n += 1 - end;
-	out->ends += node & -end;
+	out->ends += node * end;
 }
 
 #define begin_lane(i)                                                                           \
