@@ -42,16 +42,15 @@ static __always_inline __u32 bucket_of(const struct lp_sample_walk *walk, __u32 
 static __always_inline void take_time_wait(const struct lp_sample_out *out,
                                            struct lp_sample_record *record, __u64 sk)
 {
-	struct tcp_timewait_sock *tcp = as(struct tcp_timewait_sock, sk);
-	struct inet_timewait_sock *tw = &tcp->tw_sk;
-	__s32 left = (__s32)(tw->tw_timer.expires - out->jiffies);
-	record->state = tw->tw_substate;
+	struct tcp_timewait_sock *tw = as(struct tcp_timewait_sock, sk);
+	__s32 left = (__s32)(tw->tw_sk.tw_timer.expires - out->jiffies);
+	record->state = tw->tw_sk.tw_substate;
 	record->left = left < 0 ? 0 : left > 65535 ? 65535 : left;
-	if (bpf_core_field_exists(tcp->tw_sk.tw_entry_stamp)) {
-		__u32 age_ms = out->now_ms - tw->tw_entry_stamp;
+	if (bpf_core_field_exists(tw->tw_sk.tw_entry_stamp)) {
+		__u32 age_ms = out->now_ms - tw->tw_sk.tw_entry_stamp;
 		record->age_ms = age_ms > 65535 ? 65535 : age_ms;
 	}
-	if (tcp->tw_ts_recent_stamp)
+	if (tw->tw_ts_recent_stamp)
 		record->flags |= LP_SAMPLE_TIMESTAMPS;
 }
 
