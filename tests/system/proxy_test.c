@@ -44,21 +44,31 @@ static unsigned count_lines(const char *text, const char *with)
 	return n;
 }
 
-/* By hand: connections to the upstream, by state ("" is every state). */
-static unsigned ss_count(const struct site *site, const char *state)
+/* What the proxy's connections are listed by: those to the upstream, those of its clients. */
+static const char *const to_upstream[] = {"ss", "-Htan", "dst", SITE_UPSTREAM, NULL};
+static const char *const of_clients[] = {"ss",    "-Htan", "state", "connected",
+                                         "sport", "=",     ":8000", NULL};
+
+/* By hand: these connections, in any state. */
+static unsigned ss_count(const struct site *site, const char *const these[])
 {
-	static const char *const argv[] = {"ss", "-Htan", "dst", SITE_UPSTREAM, NULL};
-	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, argv);
-	return count_lines(text, state);
+	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, these);
+	return count_lines(text, "");
 }
 
-/* Until nothing is under way any more. */
-static void wait_quiet(const struct site *site)
+static unsigned under_way(const struct site *site, const char *const these[])
+{
+	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, these);
+	return count_lines(text, "") - count_lines(text, "TIME-WAIT");
+}
+
+/* Until none of these is under way any more. */
+static void wait_quiet(const struct site *site, const char *const these[])
 {
 	int64_t deadline = lp_clock_ns() + INT64_C(20000000000);
-	while (ss_count(site, "") != ss_count(site, "TIME-WAIT") && lp_clock_ns() < deadline)
+	while (under_way(site, these) && lp_clock_ns() < deadline)
 		(void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-	assert_int_equal(ss_count(site, ""), ss_count(site, "TIME-WAIT"));
+	assert_int_equal(under_way(site, these), 0);
 }
 
 static void the_pool_is_named(void **state)
@@ -67,12 +77,12 @@ static void the_pool_is_named(void **state)
 	static const char *const wrk[] = {
 	        "wrk", "-t1", "-c8", "-d1s", "http://" SITE_PROXY ":8000/", NULL};
 	free(site_output(&site->load, wrk));
-	wait_quiet(site);
-	unsigned counted = ss_count(site, "");
+	wait_quiet(site, to_upstream);
+	unsigned counted = ss_count(site, to_upstream);
 	assert_true(counted > 100);
 
 	_cleanup_(answer_done) struct answer answer = ask_ns(&site->proxy);
-	assert_int_equal(ss_count(site, ""), counted); /* it was quiet meanwhile */
+	assert_int_equal(ss_count(site, to_upstream), counted); /* it was quiet meanwhile */
 	const json_t *pool =
 	        limit_must(&answer, "local-ports", site->proxy.inode,
 	                   json_pack("{s:s,s:s,s:i}", "local", "10.1.0.1", "remote", SITE_UPSTREAM,
@@ -155,22 +165,21 @@ static void accept_queue(void **state)
 	must(kill(site->proxy_server.pid, SIGCONT));
 }
 
-/* What the proxy's clients hold at its listener. */
+/* What the proxy's clients hold at its listener, once those of other tests have gone. */
 static void clients_of_the_proxy(void **state)
 {
 	const struct site *site = *state;
 	struct lab_addr to = lab_addr(SITE_PROXY, SITE_PROXY_PORT);
 	struct lab_how how = {.ns = &site->load};
 	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
+	wait_quiet(site, of_clients);
 	must_count(lab_connect_many(&how, &to, 12, &fds), 12);
 	_cleanup_(answer_done) struct answer answer = ask_ns(&site->proxy);
-	static const char *const ss[] = {"ss",    "-Htn", "state", "established",
-	                                 "sport", "=",    ":8000", NULL};
-	_cleanup_(lp_free_ptr) char *text = site_output(&site->proxy, ss);
 	const json_t *limit =
 	        limit_must(&answer, "client-ports", site->proxy.inode,
 	                   json_pack("{s:s,s:s}", "listener", SITE_PROXY, "client", "10.2.0.1"));
-	assert_int_equal(limit_figure(limit, "used"), count_lines(text, ""));
+	assert_int_equal(limit_figure(limit, "used"), 12);
+	assert_int_equal(under_way(site, of_clients), 12);
 }
 
 int main(void)
