@@ -14,6 +14,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+/* Until a child says that it is ready: a bound for what hangs. */
+enum { START_MS = 60000 };
+
 static int status_of(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -47,7 +50,7 @@ int lab_child_start(struct lab_child *child, int (*work)(void *data, int say), v
 	}
 	*child = (struct lab_child){.pid = pid, .said = ends[0]};
 	struct pollfd wait = {.fd = ends[0], .events = POLLIN};
-	if (poll(&wait, 1, 10000) > 0)
+	if (poll(&wait, 1, START_MS) > 0)
 		return 0;
 	lab_child_stop(child);
 	return -ETIMEDOUT;

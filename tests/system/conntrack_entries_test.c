@@ -180,7 +180,8 @@ static void headroom_is_exact_for_assured_entries(void **state)
 	answer_done(&answer);
 	assert_int_equal(open_some(&place, 1, &fds), headroom);
 	limit = entries_of(&place, &answer);
-	assert_in_range(limit_figure(json_object_get(limit, "counters"), "drop"), 1, 2);
+	/* it sends its SYN again while it waits */
+	assert_true(limit_figure(json_object_get(limit, "counters"), "drop") >= 1);
 	answer_done(&answer);
 	place_done(&place);
 }
@@ -442,14 +443,15 @@ static void *churn_on(void *context)
 	                                  .to = lab_addr("10.200.0.1", 443),
 	                                  .ports = EACH,
 	                                  .n = EACH};
-	for (; !atomic_load(&churn->end); churn->rounds++) {
+	do {
 		if (lab_conntrack_fill(&churn->place->ns, &fill, &err) < 0)
 			return NULL;
 		for (uint16_t i = 0; i < EACH; i++) {
 			struct lab_addr from = lab_addr("10.7.0.1", (uint16_t)(2000 + i));
 			(void)lab_conntrack_delete(&churn->place->ns, &from, &fill.to, &err);
 		}
-	}
+		churn->rounds++;
+	} while (!atomic_load(&churn->end));
 	return churn;
 }
 

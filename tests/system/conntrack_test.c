@@ -91,7 +91,7 @@ static void a_table_is_filled_to_the_last_entry(void **state)
 	assert_int_equal(made.error, ETIMEDOUT);
 	struct lab_conntrack_stats stats;
 	assert_ok(lab_conntrack_stats(&t.ns, &stats, &err), err);
-	assert_int_equal(stats.drop, 1);
+	assert_in_range(stats.drop, 1, 2); /* its SYN may be sent again before it is given up */
 	assert_int_equal(stats.early_drop, 0);
 	/* what is not tracked needs no entry */
 	assert_ok(lab_nft_untrack(&t.ns, lab_addr_port(&t.to), &err), err);
@@ -149,7 +149,6 @@ static void counters_are_read_by_anybody(void **state)
 	        .from = lab_addr("10.0.0.1", 2000), .to = lab_addr("10.9.0.1", 80), .ports = 30000};
 	assert_ok(lab_conntrack_fill_up(&t.ns, &fill, 0, &err), err);
 	struct lab_how how = {.ns = &t.ns, .options = LAB_NONBLOCK};
-	_cleanup_(lab_fds_done) struct lab_fds fds = {0};
 	cpu_set_t all;
 	must(sched_getaffinity(0, sizeof(all), &all));
 	for (long cpu = 0; cpu < DROPS; cpu++) {
@@ -157,12 +156,11 @@ static void counters_are_read_by_anybody(void **state)
 		CPU_ZERO(&one);
 		CPU_SET((size_t)(cpu % sysconf(_SC_NPROCESSORS_ONLN)), &one);
 		must(sched_setaffinity(0, sizeof(one), &one));
+		_cleanup_(lab_fds_done) struct lab_fds fds = {
+		        0}; /* closed, it sends nothing again */
 		must_count(lab_connect_many(&how, &t.to, 1, &fds), 1);
 	}
 	must(sched_setaffinity(0, sizeof(all), &all));
-	/* nothing is sent again from here on */
-	assert_ok(lab_nft_flush(&t.ns, &err), err);
-	lab_fds_done(&fds);
 	struct lab_conntrack_stats told;
 	assert_ok(lab_conntrack_stats(&t.ns, &told, &err), err);
 	{

@@ -102,6 +102,18 @@ static unsigned standing(const struct gateway *gateway, unsigned port)
 	return n;
 }
 
+/* Of a client's that looked first, and has gone: what the server still has to close. */
+static bool is_closing(const struct gateway *gateway, unsigned port)
+{
+	char at[64];
+	(void)snprintf(at, sizeof(at), LAB_ROUTER_SERVER ":%u", port);
+	const char *argv[] = {"ss",          "-Htn",    "state",     "connected", "exclude",
+	                      "established", "exclude", "time-wait", "src",       at,
+	                      NULL};
+	_cleanup_(lp_free_ptr) char *text = site_output(&gateway->router.server, argv);
+	return *text;
+}
+
 static json_t *pool_of(const struct gateway *gateway, unsigned port, struct answer *answer)
 {
 	_cleanup_(lab_leave) int home = must(lab_enter(&gateway->router.router));
@@ -117,7 +129,7 @@ static void wait_standing(const struct gateway *gateway, unsigned port, unsigned
 {
 	int64_t deadline = lp_clock_ns() + INT64_C(20000000000);
 	unsigned n;
-	while ((n = standing(gateway, port)) != wanted) {
+	while ((n = standing(gateway, port)) != wanted || is_closing(gateway, port)) {
 		if (lp_clock_ns() > deadline)
 			fail_msg("%u of %u connections stand", n, wanted);
 		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);

@@ -295,11 +295,11 @@ static void steady(void **state)
 	must(lab_steady_told(&s));
 	int made = must(lab_time_wait_count(&wire->client));
 	lab_steady_wait(&s);
-	assert_in_range(made, 50, 100);
+	assert_in_range(made, 50, 101);
 	assert_int_equal(s.count.n, 101);
 	assert_int_equal(s.count.error, 0);
-	/* 100 periods of 5 ms, and what the last one took */
-	assert_in_range((s.ended_ns - s.started_ns) / 1000000, 500, 600);
+	/* 100 periods of 5 ms; the last one may be late, and takes a while */
+	assert_in_range((s.ended_ns - s.started_ns) / 1000000, 500, 600 + s.late_ns / 1000000);
 }
 
 static void stays_where_it_was(void **state)
@@ -405,7 +405,7 @@ static void killed_leaves_nothing(void **state)
 	assert_ok(lab_link_up(NULL, "lab-gone0", &err), err);
 	lab_child_stop(&child);
 	/* The kernel takes namespaces apart in the background: its end of the wire goes with it. */
-	int64_t deadline = lp_clock_ns() + INT64_C(10000000000);
+	int64_t deadline = lp_clock_ns() + INT64_C(40000000000);
 	while (lab_link_up(NULL, "lab-gone0", &err) != -ENODEV && lp_clock_ns() < deadline)
 		(void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 	assert_int_equal(lab_link_up(NULL, "lab-gone0", &err), -ENODEV);

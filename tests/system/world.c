@@ -52,7 +52,8 @@ static void roll_sysctls(struct world *w)
 	for (unsigned i = 0; i < n; i++) {
 		unsigned from = dice_pick(dice, w->low - 10, w->high), to = from;
 		if (dice_chance(dice, 40))
-			to = from + dice_pick(dice, 1, 12) > 65535 ? 65535 : from + 5;
+			to = from + dice_pick(dice, 1, 12);
+		to = to > 65535 ? 65535 : to;
 		size_t length = strlen(w->reserved);
 		(void)snprintf(w->reserved + length, sizeof(w->reserved) - length, "%s%u-%u",
 		               length ? "," : "", from, to);
@@ -319,8 +320,8 @@ void world_fill(struct world *w)
 		if (twice)
 			let_age(w);
 	}
-	if (w->delay_ms <= 1)
-		w->stale_ns = 0;
+	if (w->delay_ms <= 1 || !w->reuse || !w->timestamps)
+		w->stale_ns = 0; /* age is nothing to them */
 }
 
 const char *world_text(const struct world *w, char *buf, size_t size)
