@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from command import LASTPORT, SOURCE, Run, main
+from command import LASTPORT, SOURCE, Run, run_inside
 
 CARRIES, DOES_NOT, USAGE, CANNOT_READ = 0, 1, 64, 71
 
@@ -169,7 +169,7 @@ def formulas_are_named_as_in_the_code(problems):
 
 
 if __name__ == "__main__":
-    sys.exit(main([
+    sys.exit(run_inside([
         mistakes_are_named_in_one_line,
         the_exit_status_tells,
         units_are_those_of_the_page,

@@ -165,7 +165,9 @@ def a_proxy_opens_to_the_one_behind_it(problems):
             run("curl", "--silent", f"http://127.0.0.1:{server.proxy}/")
         found = closed(ledger, {server.keep, server.proxy})
         behind = [each for each in found if server.keep in (each["local"][1], each["remote"][1])]
-        expect(problems, "how many are behind it", len(behind), 9)
+        # both ends are there of one that both close at once
+        connections = {frozenset((tuple(each["local"]), tuple(each["remote"]))) for each in behind}
+        expect(problems, "how many are behind it", len(connections), 9)
         expect(problems, "who closed those", {key[1] for key in tally(behind, {server.keep})}, {"nginx"})
         expect(problems, "who closed", tally([each for each in found if each not in behind],
                                              {server.proxy}), {("client", "curl"): 9})
@@ -426,6 +428,8 @@ def a_reset_leaves_nothing(problems):
         server = listener.accept()[0]
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
+        with contextlib.suppress(ConnectionResetError):
+            server.recv(1)
         server.close()
         expect(problems, "left", closed(ledger, {port}), [])
         mine = [each for each in ledger.show()["owners"] if each["pid"] == os.getpid()]

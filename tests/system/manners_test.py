@@ -155,7 +155,8 @@ def a_closed_output_is_told(problems):
 
 def own_descriptors(*closed):
     """How many descriptors the command has of its own, by its own account."""
-    with subprocess.Popen([LASTPORT, "--json", "--kind", "file-descriptors"], env=WORLD,
+    with subprocess.Popen([LASTPORT, "--json", "--kind", "file-descriptors", "--reader", "diag"],
+                          env=WORLD,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           preexec_fn=lambda: [os.close(fd) for fd in closed]) as child:
         answer = json.loads(child.stdout.read())
@@ -318,7 +319,7 @@ def asleep(child):
 
 
 def two_looks_tell_growth(problems):
-    more, left, interval = 3, PORTS - 5, 2
+    more, left, interval = 3, PORTS - 5, 5
     with held(2), subprocess.Popen(
             [LASTPORT, "--json", "--exact", "--netns", "self", "--kind", "local-ports", "--interval",
              str(interval)],

@@ -43,6 +43,12 @@ static void close_due(struct traffic *t, int64_t now_ns)
 		(void)close(t->fds[t->tail % MOST]);
 }
 
+/* When a connection is due: it is held from then on, however late it comes. */
+static int64_t due(const struct traffic *t, unsigned n, int64_t start)
+{
+	return start + (int64_t)(n / t->rate * 1e9);
+}
+
 /* The next one; -EAGAIN: none yet. */
 static int next_one(struct traffic *t, unsigned n, int64_t start, int64_t now)
 {
@@ -50,7 +56,7 @@ static int next_one(struct traffic *t, unsigned n, int64_t start, int64_t now)
 	char address[32];
 	if (t->listener >= 0)
 		return lab_accept(t->listener, 0);
-	if (now < start + (int64_t)(n / t->rate * 1e9))
+	if (now < due(t, n, start))
 		return -EAGAIN;
 	(void)snprintf(address, sizeof(address), "127.0.0.%u", 2 + n % CLIENTS);
 	struct lab_addr from = lab_addr(address, 0);
@@ -75,8 +81,9 @@ static int carry(void *data, int say)
 		}
 		if (fd < 0)
 			return -fd;
-		n++;
-		t->close_ns[t->head % MOST] = now + (int64_t)(t->hold_s * 1e9);
+		if (n == 0)
+			start = now; /* the server's: its client's start */
+		t->close_ns[t->head % MOST] = due(t, n++, start) + (int64_t)(t->hold_s * 1e9);
 		t->fds[t->head++ % MOST] = fd;
 	}
 	return 0;

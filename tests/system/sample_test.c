@@ -51,7 +51,6 @@ static void crowd_fill(struct crowd *crowd)
 	struct dice *dice = &crowd->dice;
 	unsigned size = crowd->high - crowd->low + 1, budget = dice_pick(dice, 8000, 40000);
 	unsigned big = dice_pick(dice, 0, BIG_POOLS), small = 1U << dice_pick(dice, 0, 12);
-	leave_time_waits(crowd);
 	for (unsigned i = 0; i < big && crowd->connections < budget; i++) {
 		bool near = dice_chance(dice, 60);
 		unsigned percent = near ? dice_pick(dice, 76, 86) : dice_pick(dice, 20, 100);
@@ -67,6 +66,7 @@ static void crowd_fill(struct crowd *crowd)
 		crowd_pool(crowd, NATURAL,
 		           dice_pick(dice, 1, most < size / 2 ? most + 1 : size / 2));
 	}
+	leave_time_waits(crowd); /* last: in 60 s they end */
 }
 
 /* ---- looks --------------------------------------------------------------------------------- */

@@ -60,6 +60,9 @@ static void be_silent(struct gateway *gateway)
 {
 	struct lp_error err = {0};
 	assert_ok(lab_nft_drop(&gateway->router.server, PORT, &err), err);
+	assert_ok(lab_sysctl(&gateway->router.router, &err,
+	                     "netfilter/nf_conntrack_tcp_timeout_syn_sent", "86400"),
+	          err);
 }
 
 /* The pool of the server's port; the answer is the caller's. */
