@@ -148,17 +148,18 @@ void lab_provoke_stop(struct lab_provoked *provoked)
 	*provoked = (struct lab_provoked){.child = LAB_CHILD_NONE};
 }
 
-static void tell(const struct lab_provoked *provoked, double seconds, FILE *say)
+static int tell(const struct lab_provoked *provoked, double seconds, FILE *say)
 {
 	const char *kind = provoked->provoker->kind;
-	(void)fprintf(say,
-	              "%s: %s\n"
-	              "  namespace %" PRIu64 ", process %d\n"
-	              "  to see it: lastport --netns %" PRIu64 " --kind %s\n"
-	              "  ends in %.0f s, or with Ctrl-C\n",
-	              kind, provoked->provoker->description, provoked->netns, provoked->child.pid,
-	              provoked->netns, kind, seconds);
-	(void)fflush(say);
+	errno = 0;
+	int n = fprintf(say,
+	                "%s: %s\n"
+	                "  namespace %" PRIu64 ", process %d\n"
+	                "  to see it: lastport --netns %" PRIu64 " --kind %s\n"
+	                "  ends in %.0f s, or with Ctrl-C\n",
+	                kind, provoked->provoker->description, provoked->netns, provoked->child.pid,
+	                provoked->netns, kind, seconds);
+	return n < 0 || fflush(say) == EOF ? lp_errno() : 0;
 }
 
 /* 0 after that time or a signal; -EIO when the process ended before. */
@@ -188,7 +189,9 @@ static int provoke_until(const char *kind, double seconds, int signals, FILE *sa
 	int r = lab_provoke_start(kind, &provoked, err);
 	if (r < 0)
 		return r;
-	tell(&provoked, seconds, say);
+	r = tell(&provoked, seconds, say);
+	if (r < 0)
+		return lp_fail(err, -r, "where to look can't be said: %s", strerror(-r));
 	r = stay(&provoked, signals, seconds);
 	return r < 0 ? lp_fail(err, -r, "%s: the process that held it ended", kind) : 0;
 }

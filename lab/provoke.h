@@ -48,6 +48,6 @@ void lab_provoke_stop(struct lab_provoked *provoked);
 /*
  * The whole of `lastport prove --provoke KIND --for S`: brings it about, says on `say` where to
  * look, and ends it after `seconds` or at SIGINT or SIGTERM. 0 also when a signal ended it; else as
- * above, and -EIO where the process that held it died.
+ * above, -EIO where the process that held it died, and where it can't be said the error of `say`.
  */
 int lab_provoke(const char *kind, double seconds, FILE *say, struct lp_error *err);

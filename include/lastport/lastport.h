@@ -47,7 +47,7 @@ struct lastport_look_options {
 /*
  * Reads the kernel. On success *ret is the caller's, to free with lastport_report_free().
  * On failure the sentence for people is written to message (of message_size bytes; may be NULL).
- * -EINVAL: a bad option. -ENOENT: no such namespace. -EPERM: may not enter it.
+ * -EINVAL: a bad option. -ENOENT: no such namespace. -EPERM: may not enter it. -EIO: no /proc.
  * What could not be read is no failure: lastport_report_complete() and the report's gaps say so.
  */
 LASTPORT_API int lastport_look(const struct lastport_look_options *options,
@@ -305,7 +305,7 @@ struct lastport_plan;
 /*
  * Works out what the wishes need, and whether the machine has it. On success *ret is the caller's,
  * to free with lastport_plan_free(). Errors and message as those of lastport_look(), and -EINVAL
- * for a file that says nothing of a machine, or a negative errno of reading it.
+ * for a file that says nothing of a machine, or -EIO: it can't be read.
  */
 LASTPORT_API int lastport_plan_make(const struct lastport_plan_wishes *wishes,
                                     struct lastport_plan **ret, char *message, size_t message_size);

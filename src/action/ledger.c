@@ -4,12 +4,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "action/ledger_load.h"
@@ -28,13 +26,6 @@ enum { WAIT_MS = 50, WAITS = 200 };
 
 /* ---- the folder ---------------------------------------------------------------------------- */
 
-static int tell_no_bpffs(const char *bpffs, struct lp_error *err)
-{
-	return lp_fail(err, EMEDIUMTYPE,
-	               "no BPF file system is mounted on %s: 'mount -t bpf bpf %s' does it", bpffs,
-	               bpffs);
-}
-
 static int tell(int error, const char *bpffs, struct lp_error *err)
 {
 	if (error == -EACCES || error == -EPERM)
@@ -46,15 +37,8 @@ static int tell(int error, const char *bpffs, struct lp_error *err)
 /* The BPF file system's folder, opened. */
 static int open_bpffs(const char *bpffs, struct lp_error *err)
 {
-	_cleanup_(lp_close_fd) int fd = open(bpffs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct statfs fs;
-	if (fd < 0 && errno == ENOENT)
-		return tell_no_bpffs(bpffs, err);
-	if (fd < 0 || fstatfs(fd, &fs) < 0)
-		return tell(lp_errno(), bpffs, err);
-	if (fs.f_type != BPF_FS_MAGIC)
-		return tell_no_bpffs(bpffs, err);
-	return lp_take_fd(fd);
+	int fd = lp_bpffs_open(bpffs, err);
+	return fd >= 0 || fd == -EMEDIUMTYPE ? fd : tell(fd, bpffs, err);
 }
 
 /* Whether the open folder still is the one that stands there: another one may have taken it away.
@@ -125,7 +109,8 @@ int lp_ledger_off(const char *bpffs, enum lp_ledger_change *ret, struct lp_error
 	*ret = LP_LEDGER_UNCHANGED;
 	_cleanup_(lp_close_fd) int root = open_bpffs(bpffs, err);
 	if (root < 0)
-		return root == -EMEDIUMTYPE ? 0 : root; /* nothing can be pinned there */
+		/* nothing can be pinned there; who named the place is to know that */
+		return root == -EMEDIUMTYPE && lp_bpffs_is_usual(bpffs) ? 0 : root;
 	_cleanup_(lp_close_fd) int folder = lock_folder(bpffs, root, false, err);
 	if (folder < 0)
 		return folder == -ENOENT ? 0 : folder;

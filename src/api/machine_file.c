@@ -334,13 +334,13 @@ int lp_machine_file_read(const char *path, const char *netns, struct lp_plan_mac
 	_cleanup_(lp_close_file) FILE *file = fopen(path, "re");
 	_cleanup_(lp_free_ptr) char *text = malloc(LARGEST_FILE + 1);
 	if (!file)
-		return lp_fail(err, errno, "%s: %s", path, strerror(errno));
+		return lp_fail(err, EIO, "%s: %s", path, strerror(errno));
 	if (!text)
 		return lp_fail(err, ENOMEM, "out of memory");
 	errno = 0;
 	size_t size = fread(text, 1, LARGEST_FILE + 1, file);
 	if (ferror(file))
-		return lp_fail(err, errno, "%s: %s", path, strerror(errno));
+		return lp_fail(err, EIO, "%s: %s", path, strerror(errno));
 	if (size > LARGEST_FILE || memchr(text, '\0', size))
 		return lp_fail(err, EINVAL, "%s: %s", path,
 		               size > LARGEST_FILE ? "larger than 64 MiB" : "not text");

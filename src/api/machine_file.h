@@ -19,6 +19,6 @@
 int lp_machine_file_parse(const char *text, const char *netns, struct lp_plan_machine *ret,
                           struct lp_error *err);
 
-/* Reads a file of at most 64 MiB. A negative errno with err set. */
+/* Reads a file of at most 64 MiB. The same, and -EIO with err set: it can't be read. */
 int lp_machine_file_read(const char *path, const char *netns, struct lp_plan_machine *ret,
                          struct lp_error *err);

@@ -88,6 +88,34 @@ static int explain(const struct explain_options *o)
 	return status;
 }
 
+/* "-bash: connect: Cannot assign requested address": no option has a blank behind its one dash. */
+static bool is_line(const char *argument)
+{
+	return argument[0] == '-' && argument[1] != '-' && strchr(argument, ' ');
+}
+
+/* The arguments with such lines behind a "--", where they are none of options. NULL: no memory. */
+static char **with_lines_last(int argc, char **argv)
+{
+	static char end[] = "--";
+	char **ret = calloc((size_t)argc + 2, sizeof(*ret));
+	int n = 0, options_end = 0;
+	if (!ret)
+		return NULL;
+	while (options_end < argc && strcmp(argv[options_end], end) != 0)
+		options_end++;
+	for (int i = 0; i < options_end; i++)
+		if (!is_line(argv[i]))
+			ret[n++] = argv[i];
+	ret[n++] = end;
+	for (int i = 0; i < options_end; i++)
+		if (is_line(argv[i]))
+			ret[n++] = argv[i];
+	for (int i = options_end + 1; i < argc; i++)
+		ret[n++] = argv[i];
+	return ret;
+}
+
 int explain_main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -103,11 +131,17 @@ int explain_main(int argc, char **argv)
 	               "can't be read; 74 the answer can't be written; 77 no permission.",
 	};
 	struct explain_options o = {.explain = LASTPORT_EXPLAIN_OPTIONS_INIT};
-	int status = EX_USAGE;
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) == 0) {
+	int status = EX_USAGE, n = 0;
+	char **sorted = with_lines_last(argc, argv);
+	if (!sorted)
+		return complain(EX_OSERR, "out of memory");
+	while (sorted[n])
+		n++;
+	if (argp_parse(&argp, n, sorted, 0, NULL, &o) == 0) {
 		o.explain.what = o.what;
 		status = explain(&o);
 	}
+	free(sorted);
 	free(o.what);
 	return status;
 }

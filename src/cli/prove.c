@@ -202,6 +202,8 @@ static int provoke(const struct prove_options *o)
 		return list_provokers();
 	struct lp_error err = {0};
 	int r = lab_provoke(o->provoke, o->seconds > 0 ? o->seconds : 60, stdout, &err);
+	if (r < 0 && ferror(stdout))
+		return write_status(r);
 	if (r < 0)
 		return complain(r == -ENOTSUP ? EX_USAGE : EX_OSERR, "%s",
 		                *err.text ? err.text : strerror(-r));
@@ -231,7 +233,7 @@ int prove_main(int argc, char **argv)
 	json_t *saved = NULL;
 	struct lp_error err = {0};
 	if (o.expect && lab_report_load(o.expect, &saved, &err) < 0)
-		return complain(EX_NOINPUT, "%s", err.text);
+		return complain(EX_OSERR, "%s", err.text);
 	int status = prove(&o, saved);
 	json_decref(saved);
 	return status;

@@ -13,11 +13,9 @@
 static enum lp_severity test_near(const struct lp_judging *judging,
                                   const struct lp_subject *subject)
 {
-	/* a process that allows itself next to none does so on purpose: a sandbox */
-	enum { ON_PURPOSE = 32 };
 	(void)judging;
 	const struct lp_limit *limit = subject->limit;
-	if (limit->pressure < LP_NEAR || limit->capacity < ON_PURPOSE)
+	if (limit->pressure < LP_NEAR)
 		return LP_FINE;
 	return limit->headroom ? LP_WARNING : LP_CRITICAL;
 }

@@ -26,7 +26,7 @@ static void advise_more_buckets(const struct lp_judging *judging, const struct l
 	lp_remedy_change(remedy, "TIME_WAIT buckets", (double)now, (double)then);
 	lp_remedy_risk(remedy, LP_RISK_LOW, "So many cost at most %s of kernel memory.",
 	               lp_text_bytes(then * (size->known ? size->n : TIME_WAIT_SIZE), bytes));
-	lp_remedy_relief(remedy, (double)subject->limit->used / (double)now,
+	lp_remedy_relief(remedy, (double)subject->limit->pressure / LP_FULL,
 	                 (double)subject->limit->used / (double)then);
 }
 
@@ -140,7 +140,8 @@ static enum lp_severity test_server(const struct lp_judging *judging,
                                     const struct lp_subject *subject)
 {
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
-	return subject->limit->pressure >= LP_NEAR && accepted(netns) * 2 >= subject->limit->used
+	uint64_t theirs = accepted(netns);
+	return subject->limit->pressure >= LP_NEAR && theirs && theirs * 2 >= subject->limit->used
 	               ? LP_WARNING
 	               : LP_FINE;
 }

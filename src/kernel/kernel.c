@@ -17,11 +17,12 @@ int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err)
 	*kernel = LP_KERNEL_NONE;
 	int fd = open_dir("/proc");
 	if (fd < 0)
-		return lp_fail(err, -fd, "can't open /proc: %s", strerror(-fd));
-	if (faccessat(fd, "sys/kernel", F_OK, 0) < 0) {
-		int code = errno;
+		return lp_fail(err, EIO, "can't open /proc: %s", strerror(-fd));
+	/* of another pid namespace's the link leads nowhere, and is there */
+	if (faccessat(fd, "self", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
 		(void)close(fd);
-		return lp_fail(err, code, "/proc is not mounted: sys/kernel: %s", strerror(code));
+		return lp_fail(err, EIO,
+		               "/proc is not mounted: 'mount -t proc proc /proc' does it");
 	}
 	kernel->proc = fd;
 	/* what these add is left out where they are not there */

@@ -18,7 +18,7 @@ struct lp_kernel {
 };
 #define LP_KERNEL_NONE ((struct lp_kernel){.proc = -1, .sys = -1, .run_netns = -1, .root = -1})
 
-/* Opens the running machine's. 0, or negative errno with err set: without /proc nothing works. */
+/* Opens the running machine's. 0, or -EIO with err set: without /proc nothing works. */
 int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err);
 void lp_kernel_close(struct lp_kernel *kernel);
 

@@ -2,19 +2,44 @@
 #include "kernel/ledger.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "kernel/bpf_call.h"
 #include "kernel/ledger_rows.h"
 
+static const char usual_bpffs[] = "/sys/fs/bpf";
+
 const char *lp_bpffs(void)
 {
 	const char *set = getenv("LASTPORT_BPFFS");
-	return set && *set ? set : "/sys/fs/bpf";
+	return set && *set ? set : usual_bpffs;
+}
+
+bool lp_bpffs_is_usual(const char *bpffs)
+{
+	return !strcmp(bpffs, usual_bpffs);
+}
+
+int lp_bpffs_open(const char *bpffs, struct lp_error *err)
+{
+	_cleanup_(lp_close_fd) int fd = open(bpffs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs = {0};
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		return lp_errno();
+	if (fd >= 0 && fstatfs(fd, &fs) < 0)
+		return lp_errno();
+	if (fd < 0 || fs.f_type != BPF_FS_MAGIC)
+		return lp_fail(err, EMEDIUMTYPE,
+		               "no BPF file system is mounted on %s: 'mount -t bpf bpf %s' does it",
+		               bpffs, bpffs);
+	return lp_take_fd(fd);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -169,7 +194,12 @@ static int open_by(const struct opener *opener, struct lp_ledger **ret, struct l
 int lp_ledger_open(const char *bpffs, struct lp_ledger **ret, struct lp_error *why)
 {
 	const struct opener opener = {open_pinned, (void *)bpffs};
-	return open_by(&opener, ret, why);
+	int r = open_by(&opener, ret, why);
+	if (r != -ENOENT || lp_bpffs_is_usual(bpffs))
+		return r;
+	/* named by somebody, who is to know when nothing can be pinned there */
+	_cleanup_(lp_close_fd) int fd = lp_bpffs_open(bpffs, why);
+	return fd == -EMEDIUMTYPE ? fd : r;
 }
 
 int lp_ledger_open_by(int (*open)(void *context, const char *name), void *context,

@@ -10,6 +10,10 @@
 
 #include "limit/kinds.h"
 
+/* A process that allows itself next to none does so on purpose: a sandbox. It runs short of none.
+ */
+enum { ON_PURPOSE = 32 };
+
 static int collect(const struct lp_snapshot *snapshot, struct lp_limits *limits)
 {
 	const struct lp_machine *machine = &snapshot->machine;
@@ -19,6 +23,8 @@ static int collect(const struct lp_snapshot *snapshot, struct lp_limits *limits)
 		return -ENOMEM;
 	for (size_t i = 0; i < snapshot->n_processes; i++) {
 		const struct lp_process *process = &snapshot->processes[i];
+		if (process->limit < ON_PURPOSE)
+			continue;
 		struct lp_limit *limit = lp_limits_add(limits, &lp_file_descriptors, LP_NO_NETNS,
 		                                       process->descriptors, process->limit);
 		if (!limit)

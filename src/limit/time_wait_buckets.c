@@ -10,11 +10,18 @@
 
 #include "limit/kinds.h"
 
+/* Of none at all none is used up until the first one is cut short. */
+static bool is_idle(const struct lp_netns *netns)
+{
+	const struct lp_figure *ever = &netns->tcp_counters.time_wait_overflow;
+	return netns->max_tw_buckets.n == 0 && !(ever->known && ever->n);
+}
+
 static int collect(const struct lp_snapshot *snapshot, struct lp_limits *limits)
 {
 	for (size_t i = 0; i < snapshot->n_netns; i++) {
 		const struct lp_netns *netns = &snapshot->netns[i];
-		if (!netns->time_wait.known || !netns->max_tw_buckets.known)
+		if (!netns->time_wait.known || !netns->max_tw_buckets.known || is_idle(netns))
 			continue;
 		if (!lp_limits_add(limits, &lp_time_wait_buckets, i, netns->time_wait.n,
 		                   netns->max_tw_buckets.n))

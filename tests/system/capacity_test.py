@@ -129,7 +129,7 @@ def what_is_no_machine_is_told(problems):
             problems.expect(run, named in run.err and file.name in run.err,
                             f"expected {named!r} and the file in the message")
     run = plan("--machine", "/nowhere/at/all")
-    problems.status(run, USAGE)
+    problems.status(run, CANNOT_READ)
     problems.expect(run, "/nowhere/at/all: No such file" in run.err, "expected why")
 
 

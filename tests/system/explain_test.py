@@ -181,6 +181,15 @@ def a_line_needs_no_quotes(problems):
                     {"address": "10.0.0.1", "port": 80}, "expected the destination")
 
 
+def a_line_may_begin_with_a_dash(problems):
+    for arguments in (["-bash: connect: Cannot assign requested address", "--json"],
+                      ["--json", "--", "-bash: connect: Cannot assign requested address"]):
+        run = Run("explain", "--netns", "self", *arguments)
+        problems.status(run, EXPLAINED)
+        problems.expect(run, json.loads(run.out)["understood"]["error"] == "EADDRNOTAVAIL",
+                        "expected the error")
+
+
 def plain_ascii_where_the_locale_is(problems):
     with pool(PORTS, closed=2) as there:
         run = Run("explain", "--netns", "self", there, env={"LC_ALL": "C"})
@@ -212,6 +221,7 @@ if __name__ == "__main__":
         the_worst_is_explained_without_asking,
         nonsense_is_not_understood,
         a_line_needs_no_quotes,
+        a_line_may_begin_with_a_dash,
         plain_ascii_where_the_locale_is,
         the_page_has_all_fields,
     ], lambda: small_range(PORTS)))

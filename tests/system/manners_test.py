@@ -134,6 +134,7 @@ def versions_and_help_go_to_the_output(problems):
 
 # of this namespace alone: whatever the rest of the machine is near to
 CHECK = ("check", "--netns", "self", "--kind", "local-ports")
+NOT_MOUNTED = 71
 ANSWERS = [("status",), ("prove", "--list"), ("prove", "--list", "--json"), ("--json",), CHECK, ("--version",), ("--help",), ("check", "--help")]
 
 
@@ -144,6 +145,39 @@ def a_full_disk_is_told(problems):
         problems.status(run, IO_ERROR)
         problems.expect(run, "No space left on device" in run.err and run.err.count("\n") == 1,
                         "expected the reason in one line")
+
+
+def where_to_look_at_what_is_provoked_is_told(problems):
+    with open("/dev/full", "wb") as full:
+        run = Run("prove", "--provoke", "accept-queue", "--for", "30", stdout=full)
+    problems.status(run, IO_ERROR)
+    problems.expect(run, "No space left on device" in run.err and run.err.count("\n") == 1,
+                    "expected the reason in one line")
+
+
+@contextlib.contextmanager
+def hidden(folder):
+    """The run's own: the mounts of this test are its own too."""
+    subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def what_is_not_mounted_is_told(problems):
+    with hidden("/proc"):
+        for arguments, status in ((("status",), NOT_MOUNTED), (("check",), 3),
+                                  (("plan", "--rate", "1"), NOT_MOUNTED),
+                                  (("explain", "EMFILE"), NOT_MOUNTED)):
+            run = Run(*arguments)
+            problems.status(run, status)
+            problems.expect(run, "/proc is not mounted" in run.out + run.err, "expected what is missing")
+    with hidden("/proc/sys"):
+        run = Run("status", "--json", "--netns", "self")
+        problems.status(run, 0)
+        problems.expect(run, json.loads(run.out)["incomplete"], "expected what is missing")
+        problems.status(Run("check", "--netns", "self", "--kind", "local-ports"), 3)
 
 
 def a_closed_output_is_told(problems):
@@ -162,6 +196,19 @@ def own_descriptors(*closed):
         answer = json.loads(child.stdout.read())
         return next(limit["used"] for limit in answer["limits"]
                     if limit["scope"].get("pid") == child.pid)
+
+
+def who_allows_itself_next_to_none_is_short_of_none(problems):
+    """A sandbox."""
+    with subprocess.Popen(["sh", "-c", "ulimit -n 0; echo; read -r line"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as child:
+        try:
+            child.stdout.readline()
+            limits = json.loads(Run("--json", "--kind", "file-descriptors").out)["limits"]
+            if any(limit["scope"].get("pid") == child.pid for limit in limits):
+                problems.append("a process that may have no descriptor is told to be full")
+        finally:
+            child.stdin.close()
 
 
 def other_closed_descriptors_do_no_harm(problems):
@@ -368,8 +415,9 @@ def what_is_not_seen_is_not_ok(problems):
 def names_of_others_stay_in_their_place(problems):
     """A program may call itself anything: no other line, colour or figure comes of it."""
     name = "a|b=\033[31m\nc"
-    full = (f"import ctypes, resource, sys; ctypes.CDLL(None).prctl(15, {name.encode()!r});"
-            "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); print(flush=True); sys.stdin.read()")
+    full = (f"import ctypes, os, resource, sys; ctypes.CDLL(None).prctl(15, {name.encode()!r});"
+            "held = [os.dup(0) for _ in range(61)]; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64));"
+            "print(flush=True); sys.stdin.read()")
     with subprocess.Popen([sys.executable, "-c", full], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as child:
         child.stdout.readline()
@@ -407,7 +455,10 @@ if __name__ == "__main__":
         every_kind_is_taken,
         versions_and_help_go_to_the_output,
         a_full_disk_is_told,
+        where_to_look_at_what_is_provoked_is_told,
+        what_is_not_mounted_is_told,
         a_closed_output_is_told,
+        who_allows_itself_next_to_none_is_short_of_none,
         other_closed_descriptors_do_no_harm,
         a_broken_pipe_is_quiet,
         colour_only_where_it_can_be_seen,

@@ -78,6 +78,21 @@ static void buckets_below_the_range(void **state)
 	assert_true(scene_becomes(&cause->remedies[0], "TIME_WAIT buckets") == 65536);
 }
 
+/* Where none is wanted, none is missed until one is cut short. */
+static void no_buckets_at_all(void **state)
+{
+	(void)state;
+	scene.netns->max_tw_buckets = lp_figure(0);
+	scene_fine(&scene);
+	assert_null(scene_limit(&scene, &lp_time_wait_buckets));
+	scene.netns->tcp_counters.time_wait_overflow = lp_figure(7);
+	scene_judge(&scene);
+	assert_int_equal(scene_limit(&scene, &lp_time_wait_buckets)->pressure, LP_FULL);
+	assert_null(scene_find(&scene, "server-closes-first"));
+	const struct lp_finding *cause = scene_must(&scene, "tw-buckets-lowered");
+	assert_int_equal(cause->remedies[0].relief, LP_FULL);
+}
+
 static void a_server_that_closes_first(void **state)
 {
 	(void)state;
@@ -164,6 +179,7 @@ static void a_process_short_of_descriptors(void **state)
 	/* a sandbox */
 	app->descriptors = app->limit = 4;
 	scene_fine(&scene);
+	assert_null(scene_limit(&scene, &lp_file_descriptors));
 }
 
 static void a_system_short_of_files(void **state)
@@ -434,7 +450,7 @@ static void no_tracking_is_no_gap(void **state)
 #define CASE(function) SCENE_CASE(function, scene)
 
 UNIT_MAIN(CASE(time_wait_that_is_cut_short), CASE(short_connections_to_many),
-          CASE(buckets_below_the_range), CASE(a_server_that_closes_first),
+          CASE(buckets_below_the_range), CASE(no_buckets_at_all), CASE(a_server_that_closes_first),
           CASE(reuse_that_does_nothing), CASE(syns_that_paws_rejects),
           CASE(a_process_short_of_descriptors), CASE(a_system_short_of_files),
           CASE(connections_that_nobody_closes), CASE(an_accept_queue_that_is_full),

@@ -93,6 +93,14 @@ struct lp_listener *scene_listener(struct scene *scene, const char *address, uin
 	return listener;
 }
 
+const struct lp_limit *scene_limit(const struct scene *scene, const struct lp_limit_kind *kind)
+{
+	for (size_t i = 0; i < scene->limits.n; i++)
+		if (scene->limits.items[i].kind == kind)
+			return &scene->limits.items[i];
+	return NULL;
+}
+
 static bool says_how_full(const struct lp_finding *finding)
 {
 	static const char *const ids[] = {"local-ports-exhausted", "local-ports-near",

@@ -39,6 +39,8 @@ struct lp_listener *scene_listener(struct scene *scene, const char *address, uin
 
 /* Judges anew. */
 void scene_judge(struct scene *scene);
+/* The first limit of that kind, of when it was judged; NULL where there is none. */
+const struct lp_limit *scene_limit(const struct scene *scene, const struct lp_limit_kind *kind);
 /* The finding of that id, also one that another explains; NULL where there is none. */
 const struct lp_finding *scene_find(const struct scene *scene, const char *id);
 /* Fails the test unless the finding is there, and well made. */
