@@ -35,14 +35,16 @@ int lp_tcp_mem_parse(const char *text, struct lp_machine *machine)
 	return 0;
 }
 
-static int gap(struct lp_snapshot *snapshot, const char *path, int r)
+static int gap(const struct lp_kernel *kernel, struct lp_snapshot *snapshot, const char *path,
+               int r)
 {
 	if (r != -ENOENT)
 		return lp_text_gap(snapshot, "machine", 0, path, r);
 	/* net/ipv4/sysctl_net_ipv4.c: ipv4_table is registered in the first namespace only */
-	return lp_snapshot_gap(
-	        snapshot, "machine", 0, "/proc/%s is not there%s", path,
-	        strncmp(path, "sys/net/", 8) ? "" : ": only in the first network namespace");
+	bool others = strncmp(path, "sys/net/", 8) == 0 &&
+	              faccessat(kernel->proc, "sys/net/ipv4/ip_local_port_range", F_OK, 0) == 0;
+	return lp_snapshot_gap(snapshot, "machine", 0, "/proc/%s is not there%s", path,
+	                       others ? ": only in the first network namespace" : "");
 }
 
 static int read_triple(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
@@ -51,7 +53,7 @@ static int read_triple(const struct lp_kernel *kernel, struct lp_snapshot *snaps
 	char buf[LP_TEXT_SMALL];
 	ssize_t n = lp_read_line(kernel->proc, path, buf, sizeof(buf));
 	int r = n < 0 ? (int)n : parse(buf, &snapshot->machine);
-	return r < 0 ? gap(snapshot, path, r) : 0;
+	return r < 0 ? gap(kernel, snapshot, path, r) : 0;
 }
 
 static int read_max_orphans(const struct lp_kernel *kernel, struct lp_snapshot *snapshot)
@@ -60,7 +62,7 @@ static int read_max_orphans(const struct lp_kernel *kernel, struct lp_snapshot *
 	uint64_t n;
 	int r = lp_read_number(kernel->proc, path, INT32_MAX, &n);
 	if (r < 0)
-		return gap(snapshot, path, r);
+		return gap(kernel, snapshot, path, r);
 	snapshot->machine.max_orphans = lp_figure(n);
 	return 0;
 }
