@@ -42,41 +42,62 @@ static void tell_near(const struct lp_judging *judging, const struct lp_subject 
 	                    limit->headroom > 1 ? "are" : "is");
 }
 
+/* The hard limit stays where it is enough: nobody lowers it for more. */
+static uint64_t hard_of(const struct lp_process *process, uint64_t then)
+{
+	return process->hard_limit > then ? process->hard_limit : then;
+}
+
 static void advise_process(const struct lp_judging *judging, const struct lp_process *process,
                            uint64_t then, struct lp_remedy *remedy)
 {
-	const struct lp_program *program =
-	        lp_snapshot_program(judging->facts->snapshot, process->pid);
+	const struct lp_snapshot *snapshot = judging->facts->snapshot;
+	const struct lp_program *program = lp_snapshot_program(snapshot, process->pid);
 	const struct lp_advice *advice = lp_blame_of_process(judging, process).advice;
+	const struct lp_figure *most = &snapshot->machine.nr_open;
+	unsigned long long soft = then, hard = hard_of(process, then);
+	if (most->known && most->n < then) /* do_prlimit() in kernel/sys.c: EPERM */
+		lp_remedy_step(remedy, "sysctl -w fs.nr_open=%llu", soft);
 	if (program && *program->unit)
 		lp_remedy_step(remedy,
-		               "systemctl edit %s: [Service] LimitNOFILE=%llu, then "
+		               "systemctl edit %s: [Service] LimitNOFILE=%llu:%llu, then "
 		               "restart it.",
-		               program->unit, (unsigned long long)then);
+		               program->unit, soft, hard);
 	else
 		lp_remedy_step(remedy,
-		               "Where it is started: ulimit -n %llu, or LimitNOFILE=%llu of "
+		               "Where it is started: ulimit %s %llu, or LimitNOFILE=%llu:%llu of "
 		               "its unit.",
-		               (unsigned long long)then, (unsigned long long)then);
+		               hard > soft ? "-Sn" : "-n", soft, soft, hard);
 	if (advice)
 		lp_remedy_advice(remedy, advice, advice->descriptors);
+	lp_remedy_step(remedy, "Until then: prlimit --pid %d --nofile=%llu:%llu", process->pid,
+	               soft, hard);
+}
+
+/* Twice as many at least; of a process no more than it may have, where that is much more. */
+static uint64_t more_of(const struct lp_judging *judging, const struct lp_limit *limit)
+{
+	enum { ENOUGH = 65536 };
+	const struct lp_figure *most = &judging->facts->snapshot->machine.nr_open;
+	uint64_t now = limit->capacity, then = now * 2 > ENOUGH ? now * 2 : ENOUGH;
+	if (!limit->process)
+		return then;
+	if (limit->process->hard_limit >= now * 2 && limit->process->hard_limit < then)
+		return limit->process->hard_limit; /* root is not needed for it */
+	return most->known && most->n >= now + now / 4 && most->n < then ? most->n : then;
 }
 
 static void advise_near(const struct lp_judging *judging, const struct lp_subject *subject,
                         struct lp_finding *finding)
 {
-	enum { SELECT_MOST = 1024, ENOUGH = 65536 };
+	enum { SELECT_MOST = 1024 };
 	const struct lp_limit *limit = subject->limit;
-	uint64_t then = limit->capacity * 2 > ENOUGH ? limit->capacity * 2 : ENOUGH;
+	uint64_t then = more_of(judging, limit);
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Allow more descriptors");
-	if (limit->process) {
+	if (limit->process)
 		advise_process(judging, limit->process, then, remedy);
-		lp_remedy_step(remedy, "Until then: prlimit --pid %d --nofile=%llu:%llu",
-		               limit->process->pid, (unsigned long long)then,
-		               (unsigned long long)then);
-	} else {
+	else
 		lp_remedy_step(remedy, "sysctl -w fs.file-max=%llu", (unsigned long long)then);
-	}
 	lp_remedy_change(remedy, "descriptors", (double)limit->capacity, (double)then);
 	lp_remedy_relief(remedy, 1, (double)limit->capacity / (double)then);
 	if (limit->process && limit->capacity <= SELECT_MOST)

@@ -91,10 +91,19 @@ static void read_names(struct lp_machine *machine)
 	lp_utf8_clean(machine->host);
 }
 
+/* For advice alone: missing is no gap. */
+static void read_nr_open(const struct lp_kernel *kernel, struct lp_machine *machine)
+{
+	uint64_t n;
+	if (lp_read_number(kernel->proc, "sys/fs/nr_open", UINT64_MAX, &n) == 0)
+		machine->nr_open = lp_figure(n);
+}
+
 int lp_machine_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot)
 {
 	struct lp_machine *machine = &snapshot->machine;
 	read_names(machine);
+	read_nr_open(kernel, machine);
 	struct timespec tick;
 	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) == 0)
 		machine->tick_us = lp_figure((uint64_t)tick.tv_nsec / 1000);

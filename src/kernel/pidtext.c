@@ -64,18 +64,28 @@ static const char *find_value(const char *text, const char *label)
 	return text + strspn(text, " \t");
 }
 
-int lp_limits_parse(const char *text, uint64_t *ret)
+/* Takes a limit and the blank behind it. */
+static int take_limit(const char **at, uint64_t *ret)
 {
 	static const char unlimited[] = "unlimited ";
-	const char *at = find_value(text, "Max open files ");
-	uint64_t n;
-	if (!at)
-		return -EINVAL;
-	if (!strncmp(at, unlimited, strlen(unlimited)))
-		n = UINT64_MAX;
-	else if (lp_number_parse(&at, UINT64_MAX, &n) < 0 || *at != ' ')
+	uint64_t n = UINT64_MAX;
+	*at += strspn(*at, " ");
+	if (!strncmp(*at, unlimited, strlen(unlimited)))
+		*at += strlen(unlimited) - 1;
+	else if (lp_number_parse(at, UINT64_MAX, &n) < 0 || **at != ' ')
 		return -EINVAL;
 	*ret = n;
+	return 0;
+}
+
+int lp_limits_parse(const char *text, uint64_t *soft, uint64_t *hard)
+{
+	const char *at = find_value(text, "Max open files ");
+	uint64_t first, second;
+	if (!at || take_limit(&at, &first) < 0 || take_limit(&at, &second) < 0)
+		return -EINVAL;
+	*soft = first;
+	*hard = second;
 	return 0;
 }
 

@@ -53,17 +53,19 @@ static bool shows_own_pids(const struct lp_kernel *kernel)
 	return lp_number_whole(link, INT32_MAX, &pid) == 0 && (pid_t)pid == getpid();
 }
 
-static int read_limit(const struct pass *pass, const struct lp_task *task, uint64_t *ret)
+static int read_limit(const struct pass *pass, const struct lp_task *task,
+                      struct lp_process *process)
 {
 	struct rlimit limit;
 	if (pass->own_pids && prlimit(task->pid, RLIMIT_NOFILE, NULL, &limit) == 0) {
-		*ret = limit.rlim_cur;
+		process->limit = limit.rlim_cur;
+		process->hard_limit = limit.rlim_max;
 		return 0;
 	}
 	/* others' are refused without CAP_SYS_RESOURCE, while the text is for everybody */
 	char buf[LP_TEXT_SMALL];
 	ssize_t n = lp_read_text(task->dir, "limits", buf, sizeof(buf));
-	return n < 0 ? (int)n : lp_limits_parse(buf, ret);
+	return n < 0 ? (int)n : lp_limits_parse(buf, &process->limit, &process->hard_limit);
 }
 
 /* Whether all descriptors are numbered below the limit, as told by a text for everybody. */
@@ -150,7 +152,7 @@ static int read_command(const struct lp_task *task, char *command, size_t size)
 static int add_process(const struct pass *pass, struct lp_task *task)
 {
 	struct lp_process seen = {.pid = task->pid};
-	int r = read_limit(pass, task, &seen.limit);
+	int r = read_limit(pass, task, &seen);
 	if (r == 0)
 		r = count_descriptors(pass, task, seen.limit, &seen.descriptors);
 	if (r == 0)

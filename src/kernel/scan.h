@@ -97,8 +97,8 @@ struct lp_stat {
 /* /proc/PID/stat. 0 or -EINVAL. */
 int lp_stat_parse(const char *text, struct lp_stat *ret);
 
-/* The soft limit of "Max open files" in /proc/PID/limits; UINT64_MAX if unlimited. 0 or -EINVAL. */
-int lp_limits_parse(const char *text, uint64_t *ret);
+/* The limits of "Max open files" in /proc/PID/limits; UINT64_MAX if unlimited. 0 or -EINVAL. */
+int lp_limits_parse(const char *text, uint64_t *soft, uint64_t *hard);
 
 /* "FDSize:" of /proc/PID/status: descriptors are numbered below it. 0 or -EINVAL. */
 int lp_fd_size_parse(const char *text, uint64_t *ret);

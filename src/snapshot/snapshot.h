@@ -198,12 +198,14 @@ struct lp_process {
 	char command[16];
 	uint64_t descriptors; /* open, with a number below the limit */
 	uint64_t limit;       /* soft RLIMIT_NOFILE */
+	uint64_t hard_limit;  /* to which the process itself may raise it */
 };
 
 struct lp_machine {
 	char kernel[65];
 	char host[65];
 	struct lp_figure file_allocated, file_max;         /* /proc/sys/fs/file-nr */
+	struct lp_figure nr_open;                          /* the most that RLIMIT_NOFILE can be */
 	struct lp_figure tcp_pages, tcp_pages_max;         /* sockstat mem, tcp_mem[2] */
 	struct lp_figure tcp_pages_pressure;               /* tcp_mem[1] */
 	struct lp_figure page_size;                        /* bytes */

@@ -8,9 +8,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_text(data, size);
-	uint64_t limit = 77, table = 77;
-	if (lp_limits_parse(text, &limit) < 0)
-		must_hold(limit == 77);
+	uint64_t soft = 77, hard = 78, table = 77;
+	if (lp_limits_parse(text, &soft, &hard) < 0)
+		must_hold(soft == 77 && hard == 78);
 	if (lp_fd_size_parse(text, &table) < 0)
 		must_hold(table == 77);
 	must_hold(table <= UINT32_MAX);

@@ -278,23 +278,29 @@ static void a_rule_is_found_beyond_and_not_before(void **state)
 
 /* ---- what has no namespace ------------------------------------------------------------------- */
 
-static bool names_process(const struct answer *answer, const char *id, pid_t pid)
+/* The finding that names the process, or NULL. */
+static const json_t *finding_of_process(const struct answer *answer, const char *id, pid_t pid)
 {
 	char word[32];
 	(void)snprintf(word, sizeof(word), "(%d)", pid);
 	json_t *finding;
 	size_t i;
-	json_array_foreach(json_object_get(answer->root, "findings"), i,
-	                   finding) if (!strcmp(finding_text(finding, "id"), id) &&
-	                                strstr(finding_text(finding, "summary"), word)) return true;
-	return false;
+	json_array_foreach(json_object_get(answer->root, "findings"), i, finding)
+	{
+		if (!strcmp(finding_text(finding, "id"), id) &&
+		    strstr(finding_text(finding, "summary"), word))
+			return finding;
+	}
+	return NULL;
 }
 
-/* Has so many of 256 descriptors open. */
+/* Has so many of 256 descriptors open, which it might raise itself. */
 static int open_some(void *data, int say)
 {
 	const int *percent = data;
-	struct rlimit few = {256, 256};
+	struct rlimit few;
+	(void)getrlimit(RLIMIT_NOFILE, &few);
+	few.rlim_cur = 256;
 	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
 		return 1;
 	for (int fd = 0; fd >= 0 && fd < 256 * *percent / 100 - 1;)
@@ -309,9 +315,35 @@ static void a_process_short_of_descriptors(void **state)
 		_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
 		must(lab_child_start(&child, open_some, &percent));
 		_cleanup_(answer_done) struct answer answer = ask_all();
-		assert_int_equal(names_process(&answer, "descriptors-near", child.pid),
+		assert_int_equal(finding_of_process(&answer, "descriptors-near", child.pid) != NULL,
 		                 percent > 80);
 	}
+}
+
+/* As it is printed: the soft limit becomes what it says, and the hard one is not lowered. */
+static void more_descriptors_are_allowed_as_advised(void **state)
+{
+	(void)state;
+	int percent = 85;
+	char pid[32];
+	struct rlimit before, after;
+	_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
+	must(lab_child_start(&child, open_some, &percent));
+	must(prlimit(child.pid, RLIMIT_NOFILE, NULL, &before));
+	(void)snprintf(pid, sizeof(pid), "--pid %d", child.pid);
+	_cleanup_(answer_done) struct answer answer = ask_all();
+	const json_t *finding = finding_of_process(&answer, "descriptors-near", child.pid);
+	assert_non_null(finding);
+	double then = finding_predicts(finding, "descriptors", "descriptors");
+	const char *step = finding_step(finding, "descriptors", pid);
+	assert_non_null(step);
+	const char *const sh[] = {"sh", "-c", strstr(step, "prlimit"), NULL};
+	struct lab_output out;
+	assert_int_equal(lab_run(sh, LAB_TIMEOUT_MS, &out, NULL), 0);
+	lab_output_done(&out);
+	must(prlimit(child.pid, RLIMIT_NOFILE, NULL, &after));
+	assert_true((double)after.rlim_cur == then && after.rlim_cur > before.rlim_cur);
+	assert_true(after.rlim_max >= before.rlim_max);
 }
 
 static void a_client_out_of_ports(void **state)
@@ -541,9 +573,10 @@ static void a_connect_that_found_no_port(void **state)
 
 int main(void)
 {
-	enum { SCENES = sizeof(scenes) / sizeof(scenes[0]), OTHERS = 5 };
+	enum { SCENES = sizeof(scenes) / sizeof(scenes[0]), OTHERS = 6 };
 	struct CMUnitTest tests[SCENES + OTHERS] = {
 	        cmocka_unit_test(a_process_short_of_descriptors),
+	        cmocka_unit_test(more_descriptors_are_allowed_as_advised),
 	        cmocka_unit_test(a_client_out_of_ports),
 	        cmocka_unit_test(configuration_on_disk),
 	        cmocka_unit_test(nat_that_runs_out_of_ports),

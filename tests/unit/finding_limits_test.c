@@ -157,8 +157,11 @@ static struct lp_process *process(uint64_t descriptors, uint64_t limit)
 {
 	struct lp_process *process = lp_snapshot_add_process(scene.snapshot);
 	assert_non_null(process);
-	*process = (struct lp_process){
-	        .pid = 812, .command = "app", .descriptors = descriptors, .limit = limit};
+	*process = (struct lp_process){.pid = 812,
+	                               .command = "app",
+	                               .descriptors = descriptors,
+	                               .limit = limit,
+	                               .hard_limit = limit};
 	return process;
 }
 
@@ -180,6 +183,43 @@ static void a_process_short_of_descriptors(void **state)
 	app->descriptors = app->limit = 4;
 	scene_fine(&scene);
 	assert_null(scene_limit(&scene, &lp_file_descriptors));
+}
+
+static bool is_step(const struct lp_finding *finding, const char *text)
+{
+	for (size_t i = 0; i < finding->remedies[0].steps.n; i++)
+		if (strstr(finding->remedies[0].steps.items[i], text))
+			return true;
+	return false;
+}
+
+/* The hard limit is not lowered, and the kernel takes no more than fs.nr_open. */
+static void more_descriptors_than_may_be(void **state)
+{
+	(void)state;
+	struct lp_process *app = process(1000, 1024);
+	struct lp_figure *most = &scene.snapshot->machine.nr_open;
+	const struct {
+		uint64_t limit, hard, most;
+		const char *step, *also;
+	} cases[] = {
+	        {1024, 524288, 1048576, "--nofile=65536:524288", "LimitNOFILE=65536:524288"},
+	        {1024, 2047, 1048576, "--nofile=65536:65536", "ulimit -n 65536"},
+	        {1024, 4096, 1048576, "--nofile=4096:4096", "ulimit -n 4096"},
+	        {600000, 600000, 1048576, "--nofile=1048576:1048576", "ulimit -n 1048576"},
+	        {600000, 1048576, 1048576, "--nofile=1048576:1048576", "ulimit -n 1048576"},
+	        {1048576, 1048576, 1048576, "--nofile=2097152:2097152", "fs.nr_open=2097152"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		app->descriptors = app->limit = cases[i].limit;
+		app->hard_limit = cases[i].hard;
+		*most = lp_figure(cases[i].most);
+		scene_judge(&scene);
+		const struct lp_finding *finding = scene_must(&scene, "descriptors-near");
+		assert_true(is_step(finding, cases[i].step));
+		assert_true(is_step(finding, cases[i].also));
+		assert_int_equal(is_step(finding, "nr_open"), i == 5);
+	}
 }
 
 static void a_system_short_of_files(void **state)
@@ -452,10 +492,10 @@ static void no_tracking_is_no_gap(void **state)
 UNIT_MAIN(CASE(time_wait_that_is_cut_short), CASE(short_connections_to_many),
           CASE(buckets_below_the_range), CASE(no_buckets_at_all), CASE(a_server_that_closes_first),
           CASE(reuse_that_does_nothing), CASE(syns_that_paws_rejects),
-          CASE(a_process_short_of_descriptors), CASE(a_system_short_of_files),
-          CASE(connections_that_nobody_closes), CASE(an_accept_queue_that_is_full),
-          CASE(an_accept_queue_that_overflowed_meanwhile), CASE(a_client_out_of_ports),
-          CASE(a_table_that_fills_up), CASE(entries_that_outlive_their_sockets),
-          CASE(short_connections_explain_all_of_it), CASE(a_table_with_few_buckets),
-          CASE(a_table_that_is_not_wholly_seen), CASE(nat_that_runs_out_of_ports),
-          CASE(no_tracking_is_no_gap))
+          CASE(a_process_short_of_descriptors), CASE(more_descriptors_than_may_be),
+          CASE(a_system_short_of_files), CASE(connections_that_nobody_closes),
+          CASE(an_accept_queue_that_is_full), CASE(an_accept_queue_that_overflowed_meanwhile),
+          CASE(a_client_out_of_ports), CASE(a_table_that_fills_up),
+          CASE(entries_that_outlive_their_sockets), CASE(short_connections_explain_all_of_it),
+          CASE(a_table_with_few_buckets), CASE(a_table_that_is_not_wholly_seen),
+          CASE(nat_that_runs_out_of_ports), CASE(no_tracking_is_no_gap))

@@ -66,30 +66,44 @@ static const char limits_head[] =
         "Limit                     Soft Limit           Hard Limit           Units     \n"
         "Max cpu time              unlimited            unlimited            seconds   \n";
 
-static void limit_of(const char *line, int result, uint64_t limit)
+static void limits_are(const char *line, uint64_t soft, uint64_t hard)
 {
 	char text[512];
-	uint64_t n = 99;
+	uint64_t n = 99, m = 98;
 	(void)snprintf(text, sizeof(text), "%s%s", limits_head, line);
-	assert_int_equal(lp_limits_parse(text, &n), result);
-	assert_true(n == (result ? 99 : limit));
+	assert_int_equal(lp_limits_parse(text, &n, &m), 0);
+	assert_true(n == soft && m == hard);
 }
 
-static void the_soft_limit_is_read(void **state)
+static void no_limits(const char *line)
+{
+	char text[512];
+	uint64_t n = 99, m = 98;
+	(void)snprintf(text, sizeof(text), "%s%s", limits_head, line);
+	assert_int_equal(lp_limits_parse(text, &n, &m), -EINVAL);
+	assert_true(n == 99 && m == 98);
+}
+
+static void both_limits_are_read(void **state)
 {
 	(void)state;
-	limit_of("Max open files            1024                 524288               files     \n",
-	         0, 1024);
-	limit_of("Max open files            unlimited            unlimited            files     \n",
-	         0, UINT64_MAX);
-	limit_of("Max open files            0                    0                    files     \n",
-	         0, 0);
-	limit_of("", -EINVAL, 0);
-	limit_of("Max open files            ", -EINVAL, 0);
-	limit_of("Max open files            10", -EINVAL, 0);
-	limit_of("Max open files            unlimite", -EINVAL, 0);
-	limit_of("Max open files            -1                   files\n", -EINVAL, 0);
-	limit_of("Max open files            99999999999999999999 files\n", -EINVAL, 0);
+	limits_are("Max open files            1024                 524288               files  \n",
+	           1024, 524288);
+	limits_are("Max open files            1024                 unlimited            files  \n",
+	           1024, UINT64_MAX);
+	limits_are("Max open files            unlimited            unlimited            files  \n",
+	           UINT64_MAX, UINT64_MAX);
+	limits_are("Max open files            0                    0                    files  \n",
+	           0, 0);
+	no_limits("");
+	no_limits("Max open files            ");
+	no_limits("Max open files            10");
+	no_limits("Max open files            10 ");
+	no_limits("Max open files            10                   20");
+	no_limits("Max open files            unlimite");
+	no_limits("Max open files            -1                   10                   files\n");
+	no_limits("Max open files            10                   -1                   files\n");
+	no_limits("Max open files            99999999999999999999 10                   files\n");
 }
 
 static void the_size_of_the_table_is_read(void **state)
@@ -212,7 +226,7 @@ static void inodes_are_numbered_as_they_come(void **state)
 
 UNIT_MAIN(cmocka_unit_test(a_stat_is_read), cmocka_unit_test(a_kernel_thread_is_told_by_its_flag),
           cmocka_unit_test(a_command_may_hold_anything),
-          cmocka_unit_test(a_stat_cut_off_is_refused), cmocka_unit_test(the_soft_limit_is_read),
+          cmocka_unit_test(a_stat_cut_off_is_refused), cmocka_unit_test(both_limits_are_read),
           cmocka_unit_test(the_size_of_the_table_is_read),
           cmocka_unit_test(a_namespace_link_is_read_whole),
           cmocka_unit_test(a_mount_is_taken_apart), cmocka_unit_test(a_mount_cut_off_is_refused),
