@@ -204,8 +204,8 @@ static void advise_shorter(const struct lp_netns *netns, const struct lp_limit *
 	uint64_t gone = over(netns) - over(netns) * LP_TIME_WAIT_S / now_s->n;
 	struct lp_remedy *remedy =
 	        lp_remedy_add(finding, "Forget connections that are over sooner");
-	lp_remedy_step(remedy, "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_time_wait=%d",
-	               LP_TIME_WAIT_S);
+	lp_remedy_sysctl(remedy, netns, "net.netfilter.nf_conntrack_tcp_timeout_time_wait=%d",
+	                 LP_TIME_WAIT_S);
 	lp_remedy_change(remedy, "entries in use", (double)limit->used,
 	                 (double)(limit->used - gone));
 	lp_remedy_risk(remedy, LP_RISK_LOW,

@@ -138,8 +138,8 @@ static void advise_parity(const struct lp_judging *judging, const struct lp_subj
 	uint64_t low = up ? netns->range_low.n : netns->range_low.n + 1;
 	uint64_t high = up ? netns->range_high.n + 1 : netns->range_high.n;
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Make the range even in size");
-	lp_remedy_step(remedy, "sysctl -w net.ipv4.ip_local_port_range=\"%u %u\"", (unsigned)low,
-	               (unsigned)high);
+	lp_remedy_sysctl(remedy, netns, "net.ipv4.ip_local_port_range=\"%u %u\"", (unsigned)low,
+	                 (unsigned)high);
 	lp_remedy_change(remedy, "ports", (double)subject->limit->capacity,
 	                 (double)subject->limit->capacity + (up ? 1 : -1));
 	lp_remedy_risk(remedy, LP_RISK_NONE, "None.");

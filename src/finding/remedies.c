@@ -167,8 +167,8 @@ void lp_remedy_wider_range(const struct lp_judging *judging, const struct lp_sub
 	struct lp_outlook then = lp_outlook_capacity(now, (double)(wide - lost));
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Widen the range of local ports");
 	reserve_eaten(remedy, netns);
-	lp_remedy_step(remedy, "sysctl -w net.ipv4.ip_local_port_range=\"%d %d\"", WIDE_LOW,
-	               WIDE_HIGH);
+	lp_remedy_sysctl(remedy, netns, "net.ipv4.ip_local_port_range=\"%d %d\"", WIDE_LOW,
+	                 WIDE_HIGH);
 	figures_of_more(remedy, &now, &then);
 	lp_remedy_risk(
 	        remedy, LP_RISK_LOW,
@@ -194,9 +194,10 @@ void lp_remedy_tw_reuse(const struct lp_judging *judging, const struct lp_subjec
 	        lp_outlook_tw_reuse(now, (double)netns->tw_reuse_delay_ms.n / 1000);
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Let connect() take TIME_WAITs again");
 	if (netns->timestamps.n == 0)
-		lp_remedy_step(remedy, "sysctl -w net.ipv4.tcp_timestamps=1 (without timestamps on "
-		                       "both ends it does nothing)");
-	lp_remedy_step(remedy, "sysctl -w net.ipv4.tcp_tw_reuse=1");
+		lp_remedy_sysctl(remedy, netns,
+		                 "net.ipv4.tcp_timestamps=1 (without timestamps on "
+		                 "both ends it does nothing)");
+	lp_remedy_sysctl(remedy, netns, "net.ipv4.tcp_tw_reuse=1");
 	lp_remedy_change(remedy, "ports in use", now.used, then.used);
 	lp_remedy_change(remedy, "opens/s that last", now.sustainable, then.sustainable);
 	lp_remedy_risk(remedy, LP_RISK_LOW,

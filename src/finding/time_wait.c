@@ -21,8 +21,8 @@ static void advise_more_buckets(const struct lp_judging *judging, const struct l
 	uint64_t then = now * 2 > LEAST ? now * 2 : LEAST;
 	char bytes[LP_FIGURE_TEXT];
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Allow more TIME_WAITs");
-	lp_remedy_step(remedy, "sysctl -w net.ipv4.tcp_max_tw_buckets=%llu",
-	               (unsigned long long)then);
+	lp_remedy_sysctl(remedy, lp_subject_netns(judging, subject),
+	                 "net.ipv4.tcp_max_tw_buckets=%llu", (unsigned long long)then);
 	lp_remedy_change(remedy, "TIME_WAIT buckets", (double)now, (double)then);
 	lp_remedy_risk(remedy, LP_RISK_LOW, "So many cost at most %s of kernel memory.",
 	               lp_text_bytes(then * (size->known ? size->n : TIME_WAIT_SIZE), bytes));
@@ -240,7 +240,7 @@ static void advise_timestamps(const struct lp_judging *judging, const struct lp_
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
 	const struct lp_figure *delay = &netns->tw_reuse_delay_ms;
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Turn timestamps on");
-	lp_remedy_step(remedy, "sysctl -w net.ipv4.tcp_timestamps=1");
+	lp_remedy_sysctl(remedy, netns, "net.ipv4.tcp_timestamps=1");
 	lp_remedy_change(remedy, "seconds that TIME_WAIT holds a port", LP_TIME_WAIT_S,
 	                 delay->known ? (double)delay->n / 1000 : 1);
 	lp_remedy_risk(

@@ -2,6 +2,7 @@
 
 /* What a finding is written with. */
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -84,6 +85,43 @@ void lp_remedy_step(struct lp_remedy *remedy, const char *format, ...)
 		return;
 	FORMATTED(text, format);
 	append(&remedy->steps, text);
+}
+
+/* Whether a shell takes it as one plain word. */
+static bool is_plain(const char *name)
+{
+	static const char plain[] =
+	        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz.-";
+	return name && *name && *name != '-' && name[strspn(name, plain)] == '\0';
+}
+
+/* What runs a command in the namespace; the name of pid 1's is none of ip-netns(8). */
+static const char *into(const struct lp_netns *netns, char *buf, size_t size)
+{
+	*buf = '\0';
+	if (netns->own)
+		return buf;
+	if (is_plain(netns->name) && strcmp(netns->name, "host") != 0)
+		(void)snprintf(buf, size, "ip netns exec %s ", netns->name);
+	else if (netns->pid)
+		(void)snprintf(buf, size, "nsenter --net=/proc/%d/ns/net ", netns->pid);
+	else
+		(void)snprintf(buf, size, "In the namespace net:[%" PRIu64 "]: ", netns->inode);
+	return buf;
+}
+
+void lp_remedy_sysctl(struct lp_remedy *remedy, const struct lp_netns *netns, const char *format,
+                      ...)
+{
+	char buf[320];
+	char *text;
+	if (!remedy)
+		return;
+	FORMATTED(text, format);
+	if (text)
+		lp_remedy_step(remedy, "%ssysctl -w %s", into(netns, buf, sizeof(buf)), text);
+	remedy->steps.torn |= !text;
+	free(text);
 }
 
 void lp_remedy_change(struct lp_remedy *remedy, const char *what, double from, double to)

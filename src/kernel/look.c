@@ -161,6 +161,7 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	netns->inode = place->inode;
 	netns->device = place->device;
 	netns->pid = place->pid;
+	netns->own = place->own;
 	lp_sysctl_kind(look->kernel, netns);
 	int r = name_it(look, place, netns);
 	if (r == 0)

@@ -136,6 +136,7 @@ struct lp_netns {
 	uint64_t device; /* st_dev of the namespace file: with inode, its identity */
 	char *name;      /* under /run/netns, "host" for that of pid 1, or NULL */
 	pid_t pid;       /* a process inside, or 0 */
+	bool own;        /* the one in which this was asked */
 	bool initial;    /* the machine's first namespace: has the machine-wide sysctls */
 
 	/* sysctls of the namespace, /proc/sys/net/ipv4 */

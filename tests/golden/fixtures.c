@@ -20,6 +20,7 @@ static struct lp_netns *add_netns(struct lp_report *report, const char *name, ui
 	assert(netns);
 	netns->inode = inode;
 	netns->name = name ? strdup(name) : NULL;
+	netns->own = true;
 	netns->in_use4 = netns->in_use6 = netns->time_wait = lp_figure(0);
 	netns->has_ipv6 = true;
 	netns->sockets_read = true;

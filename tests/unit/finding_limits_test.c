@@ -78,6 +78,41 @@ static void buckets_below_the_range(void **state)
 	assert_true(scene_becomes(&cause->remedies[0], "TIME_WAIT buckets") == 65536);
 }
 
+/* The setting is another one in each namespace: advice is to reach the one at fault. */
+static void advice_is_for_the_namespace(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		pid_t pid;
+		const char *step;
+	} cases[] = {
+	        {"shop", 77, "ip netns exec shop sysctl -w net.ipv4.tcp_max_tw_buckets=65536"},
+	        {"host", 1, "nsenter --net=/proc/1/ns/net sysctl -w net.ipv4.tcp_max_tw_buckets"},
+	        {NULL, 77, "nsenter --net=/proc/77/ns/net sysctl -w net.ipv4.tcp_max_tw_buckets"},
+	        {"a;b", 77, "nsenter --net=/proc/77/ns/net sysctl -w net.ipv4.tcp_max_tw_buckets"},
+	        {"-n", 77, "nsenter --net=/proc/77/ns/net sysctl -w net.ipv4.tcp_max_tw_buckets"},
+	        {NULL, 0, "In the namespace net:[4026531840]: sysctl -w net.ipv4.tcp_max_tw_"},
+	};
+	scene_pool(&scene, "10.0.0.2", 3000, 2400);
+	scene.netns->max_tw_buckets = lp_figure(2400);
+	scene.netns->own = false;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		free(scene.netns->name);
+		scene.netns->name = cases[i].name ? strdup(cases[i].name) : NULL;
+		scene.netns->pid = cases[i].pid;
+		scene_judge(&scene);
+		const struct lp_finding *cause = scene_must(&scene, "tw-buckets-lowered");
+		const char *step = cause->remedies[0].steps.items[0];
+		assert_ptr_equal(strstr(step, cases[i].step), step);
+	}
+	scene.netns->own = true;
+	scene_judge(&scene);
+	const struct lp_finding *cause = scene_must(&scene, "tw-buckets-lowered");
+	assert_string_equal(cause->remedies[0].steps.items[0],
+	                    "sysctl -w net.ipv4.tcp_max_tw_buckets=65536");
+}
+
 /* Where none is wanted, none is missed until one is cut short. */
 static void no_buckets_at_all(void **state)
 {
@@ -490,12 +525,13 @@ static void no_tracking_is_no_gap(void **state)
 #define CASE(function) SCENE_CASE(function, scene)
 
 UNIT_MAIN(CASE(time_wait_that_is_cut_short), CASE(short_connections_to_many),
-          CASE(buckets_below_the_range), CASE(no_buckets_at_all), CASE(a_server_that_closes_first),
-          CASE(reuse_that_does_nothing), CASE(syns_that_paws_rejects),
-          CASE(a_process_short_of_descriptors), CASE(more_descriptors_than_may_be),
-          CASE(a_system_short_of_files), CASE(connections_that_nobody_closes),
-          CASE(an_accept_queue_that_is_full), CASE(an_accept_queue_that_overflowed_meanwhile),
-          CASE(a_client_out_of_ports), CASE(a_table_that_fills_up),
-          CASE(entries_that_outlive_their_sockets), CASE(short_connections_explain_all_of_it),
-          CASE(a_table_with_few_buckets), CASE(a_table_that_is_not_wholly_seen),
-          CASE(nat_that_runs_out_of_ports), CASE(no_tracking_is_no_gap))
+          CASE(buckets_below_the_range), CASE(no_buckets_at_all), CASE(advice_is_for_the_namespace),
+          CASE(a_server_that_closes_first), CASE(reuse_that_does_nothing),
+          CASE(syns_that_paws_rejects), CASE(a_process_short_of_descriptors),
+          CASE(more_descriptors_than_may_be), CASE(a_system_short_of_files),
+          CASE(connections_that_nobody_closes), CASE(an_accept_queue_that_is_full),
+          CASE(an_accept_queue_that_overflowed_meanwhile), CASE(a_client_out_of_ports),
+          CASE(a_table_that_fills_up), CASE(entries_that_outlive_their_sockets),
+          CASE(short_connections_explain_all_of_it), CASE(a_table_with_few_buckets),
+          CASE(a_table_that_is_not_wholly_seen), CASE(nat_that_runs_out_of_ports),
+          CASE(no_tracking_is_no_gap))

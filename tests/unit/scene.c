@@ -13,6 +13,7 @@ void scene_make(struct scene *scene)
 	*netns = (struct lp_netns){
 	        .inode = 4026531840,
 	        .name = strdup("host"),
+	        .own = true,
 	        .initial = true,
 	        .range_low = lp_figure(32768),
 	        .range_high = lp_figure(60999),
