@@ -310,6 +310,8 @@ struct lastport_plan;
 LASTPORT_API int lastport_plan_make(const struct lastport_plan_wishes *wishes,
                                     struct lastport_plan **ret, char *message, size_t message_size);
 LASTPORT_API void lastport_plan_free(struct lastport_plan *plan);
+/* False: the ports of a client are not known, and all else carries. Then nothing is told below. */
+LASTPORT_API bool lastport_plan_known(const struct lastport_plan *plan);
 /* Whether everything that was wished for is carried; true where no rate was. */
 LASTPORT_API bool lastport_plan_carries(const struct lastport_plan *plan);
 /* Connections a second that are carried at most; INFINITY where nothing bounds them. */

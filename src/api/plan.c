@@ -119,6 +119,11 @@ void lastport_plan_free(struct lastport_plan *plan)
 	free(plan);
 }
 
+bool lastport_plan_known(const struct lastport_plan *plan)
+{
+	return !plan->plan.unknown;
+}
+
 bool lastport_plan_carries(const struct lastport_plan *plan)
 {
 	return plan->plan.carries;

@@ -9,7 +9,7 @@
 #include "base/number.h"
 #include "cli/command.h"
 
-enum { DOES_NOT_CARRY = 1, MANY = 1000000, LAST_PORT = 65535 };
+enum { DOES_NOT_CARRY = 1, CANT_BE_SAID = 3, MANY = 1000000, LAST_PORT = 65535 };
 
 struct plan_options {
 	struct lastport_plan_wishes wishes;
@@ -255,10 +255,9 @@ int plan_main(int argc, char **argv)
 	               "smallest "
 	               "change that carries them; without --rate, the highest rate.\vExit status: "
 	               "0 "
-	               "it carries, or no rate was given; 1 it does not; 64 an option is wrong; 71 "
-	               "the system or the file can't be read; 74 the answer can't be written; 77 "
-	               "no "
-	               "permission.",
+	               "it carries, or no rate was given; 1 it does not; 3 that can't be said, "
+	               "the port range is not known; 64 an option is wrong; 71 the system or the "
+	               "file can't be read; 74 the answer can't be written; 77 no permission.",
 	};
 	struct plan_options o = {.wishes = LASTPORT_PLAN_WISHES_INIT};
 	o.wishes.hold_s = 1;
@@ -272,7 +271,9 @@ int plan_main(int argc, char **argv)
 	if (r < 0)
 		return complain(look_status(r), "%s", message);
 	int status = write_plan(&o, plan);
-	if (status == 0 && !lastport_plan_carries(plan))
+	if (status == 0 && !lastport_plan_known(plan))
+		status = CANT_BE_SAID;
+	else if (status == 0 && !lastport_plan_carries(plan))
 		status = DOES_NOT_CARRY;
 	lastport_plan_free(plan);
 	return status;

@@ -357,6 +357,8 @@ static void judge(const struct lp_plan_case *c, struct lp_plan *plan)
 			plan->first = limit;
 		}
 	}
+	plan->unknown =
+	        plan->carries && c->wishes.role == LP_PLAN_CLIENT && !c->machine.ports.known;
 	if (!plan->needs[LP_PLAN_ACCEPT_QUEUE].carries &&
 	    (plan->first == LP_PLAN_LIMITS || plan->needs[plan->first].carries))
 		plan->first = LP_PLAN_ACCEPT_QUEUE;

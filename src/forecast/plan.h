@@ -110,8 +110,9 @@ struct lp_plan {
 	struct lp_plan_wishes wishes;
 	struct lp_plan_machine machine;
 	struct lp_plan_need needs[LP_PLAN_LIMITS];
-	double opens;   /* connections a second: rate / requests, or the highest */
-	bool carries;   /* every limit that refuses; true where no rate is wished for */
+	double opens; /* connections a second: rate / requests, or the highest */
+	bool carries; /* every limit that refuses; true where no rate is wished for */
+	bool unknown; /* it would, but the ports are not known: what carries and what is highest */
 	bool cut_short; /* TIME_WAIT goes beyond tcp_max_tw_buckets */
 	/* that stops it first as the rate rises; LP_PLAN_LIMITS: none does */
 	enum lp_plan_limit first;

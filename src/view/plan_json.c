@@ -148,8 +148,9 @@ static json_t *plan_object(const struct lp_plan *plan)
 	json_auto_t *object =
 	        json_pack("{s:i,s:o}", "schema", 1, "wishes", wishes_object(&plan->wishes));
 	if (!object ||
-	    (plan->wishes.rate.known && set(object, "carries", json_boolean(plan->carries)) < 0) ||
-	    set(object, "highest", rate(plan->highest)) < 0 ||
+	    (plan->wishes.rate.known && !plan->unknown &&
+	     set(object, "carries", json_boolean(plan->carries)) < 0) ||
+	    (!plan->unknown && set(object, "highest", rate(plan->highest)) < 0) ||
 	    set(object, "first",
 	        plan->first == LP_PLAN_LIMITS ? json_null()
 	                                      : json_string(lp_plan_limit_name(plan->first))) < 0 ||

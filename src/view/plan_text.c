@@ -189,6 +189,12 @@ static int put_verdict(const struct lp_style *style, FILE *out, const struct lp_
 	if (isfinite(plan->full_in_s))
 		(void)snprintf(after, sizeof(after), ", %s after the start",
 		               SPAN(floor(plan->full_in_s * 10) / 10));
+	if (plan->unknown)
+		return lp_style_say(style, out, 0, BODY,
+		                    "Whether it carries can't be said: the port range is not "
+		                    "known.%s%s%s",
+		                    *most ? " Without it: a" : "", *most ? most + 1 : "",
+		                    *most ? "." : "");
 	if (plan->first == LP_PLAN_LIMITS)
 		return lp_style_say(style, out, 0, BODY,
 		                    "No limit that was looked at bounds the rate.");
@@ -235,8 +241,8 @@ static int put_warnings(const struct lp_style *style, FILE *out, const struct lp
 		                 "TIME_WAIT will be cut short at tcp_max_tw_buckets: nothing fails "
 		                 "by it, but what protects new connections from old segments is "
 		                 "gone.");
-	if (r == 0 && plan->wishes.role == LP_PLAN_CLIENT &&
-	    !plan->needs[LP_PLAN_LOCAL_PORTS].judged && !plan->needs[LP_PLAN_BIND_PORTS].judged)
+	if (r == 0 && !plan->unknown && plan->wishes.role == LP_PLAN_CLIENT &&
+	    !plan->machine.ports.known)
 		r = lp_style_say(style, out, 0, BODY, "The port range is not known: not judged.");
 	return r;
 }

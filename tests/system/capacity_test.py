@@ -10,7 +10,7 @@ from pathlib import Path
 
 from command import LASTPORT, SOURCE, Run, run_inside
 
-CARRIES, DOES_NOT, USAGE, CANNOT_READ = 0, 1, 64, 71
+CARRIES, DOES_NOT, CANT_BE_SAID, USAGE, CANNOT_READ = 0, 1, 3, 64, 71
 
 MISTAKES = {
     ("--nonsense",): "--nonsense",
@@ -119,6 +119,23 @@ def a_saved_status_is_read(problems):
     problems.expect(saved, then["first"] == now["first"], f"expected {now['first']}")
 
 
+def without_ports_nothing_is_promised(problems):
+    with written("nofile = 20000\n") as file:
+        for rate, status in (("1000000", DOES_NOT), ("50", CANT_BE_SAID), (None, CANT_BE_SAID)):
+            arguments = ["--machine", file.name, "--hold", "1s", *(["--rate", rate] if rate else [])]
+            run = Run("plan", "--json", *arguments)
+            problems.status(run, status)
+            answer = json.loads(run.out)
+            told = (answer.get("carries"), "highest" in answer)
+            problems.expect(run, told == ((False, True) if status == DOES_NOT else (None, False)),
+                            "expected no promise")
+            run = Run("plan", *arguments)
+            problems.status(run, status)
+            problems.expect(run, ("can't be said: the port range is not known" in run.out) ==
+                            (status == CANT_BE_SAID), "expected what is missing")
+        problems.status(Run("plan", "--machine", file.name, "--role", "server"), CARRIES)
+
+
 def what_is_no_machine_is_told(problems):
     cases = {"": "nothing that a plan uses", "{": "not JSON", "{}": "nothing that a plan uses",
              "net.ipv4.tcp_tw_reuse = often\n": "often"}
@@ -175,6 +192,7 @@ if __name__ == "__main__":
         units_are_those_of_the_page,
         other_machines_are_read,
         a_saved_status_is_read,
+        without_ports_nothing_is_promised,
         what_is_no_machine_is_told,
         the_limit_of_descriptors_is_the_callers,
         the_page_has_all_fields,

@@ -95,3 +95,18 @@ const char *finding_step(const json_t *finding, const char *remedy, const char *
 	        step) if (strstr(json_string_value(step), word)) return json_string_value(step);
 	return NULL;
 }
+
+const json_t *finding_of_process(const struct answer *answer, const char *id, pid_t pid)
+{
+	char word[32];
+	(void)snprintf(word, sizeof(word), "(%d)", pid);
+	json_t *finding;
+	size_t i;
+	json_array_foreach(json_object_get(answer->root, "findings"), i, finding)
+	{
+		if (!strcmp(finding_text(finding, "id"), id) &&
+		    strstr(finding_text(finding, "summary"), word))
+			return finding;
+	}
+	return NULL;
+}

@@ -9,6 +9,8 @@
 const json_t *finding_of(const struct answer *answer, const char *id, uint64_t netns);
 /* The same, or the one that explains it, which has the remedies of both. */
 const json_t *finding_with_remedies(const struct answer *answer, const char *id, uint64_t netns);
+/* The one whose summary names the process, or NULL. */
+const json_t *finding_of_process(const struct answer *answer, const char *id, pid_t pid);
 /* A text of it: "summary". Must be there. */
 const char *finding_text(const json_t *finding, const char *name);
 /* How many findings are about the namespace; each is told by note(). */

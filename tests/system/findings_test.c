@@ -278,126 +278,16 @@ static void a_rule_is_found_beyond_and_not_before(void **state)
 
 /* ---- what has no namespace ------------------------------------------------------------------- */
 
-/* The finding that names the process, or NULL. */
-static const json_t *finding_of_process(const struct answer *answer, const char *id, pid_t pid)
-{
-	char word[32];
-	(void)snprintf(word, sizeof(word), "(%d)", pid);
-	json_t *finding;
-	size_t i;
-	json_array_foreach(json_object_get(answer->root, "findings"), i, finding)
-	{
-		if (!strcmp(finding_text(finding, "id"), id) &&
-		    strstr(finding_text(finding, "summary"), word))
-			return finding;
-	}
-	return NULL;
-}
-
-/* Has so many of 256 descriptors open, which it might raise itself. */
-static int open_some(void *data, int say)
-{
-	const int *percent = data;
-	struct rlimit few;
-	(void)getrlimit(RLIMIT_NOFILE, &few);
-	few.rlim_cur = 256;
-	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
-		return 1;
-	for (int fd = 0; fd >= 0 && fd < 256 * *percent / 100 - 1;)
-		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	lab_child_ready(say);
-}
-
 static void a_process_short_of_descriptors(void **state)
 {
 	(void)state;
 	for (int percent = 75; percent <= 85; percent += 10) {
 		_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
-		must(lab_child_start(&child, open_some, &percent));
+		must(lab_child_start(&child, stage_open_some, &percent));
 		_cleanup_(answer_done) struct answer answer = ask_all();
 		assert_int_equal(finding_of_process(&answer, "descriptors-near", child.pid) != NULL,
 		                 percent > 80);
 	}
-}
-
-/* As it is printed: the soft limit becomes what it says, and the hard one is not lowered. */
-static void more_descriptors_are_allowed_as_advised(void **state)
-{
-	(void)state;
-	int percent = 85;
-	char pid[32];
-	struct rlimit before, after;
-	_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
-	must(lab_child_start(&child, open_some, &percent));
-	must(prlimit(child.pid, RLIMIT_NOFILE, NULL, &before));
-	(void)snprintf(pid, sizeof(pid), "--pid %d", child.pid);
-	_cleanup_(answer_done) struct answer answer = ask_all();
-	const json_t *finding = finding_of_process(&answer, "descriptors-near", child.pid);
-	assert_non_null(finding);
-	double then = finding_predicts(finding, "descriptors", "descriptors");
-	const char *step = finding_step(finding, "descriptors", pid);
-	assert_non_null(step);
-	const char *const sh[] = {"sh", "-c", strstr(step, "prlimit"), NULL};
-	struct lab_output out;
-	assert_int_equal(lab_run(sh, LAB_TIMEOUT_MS, &out, NULL), 0);
-	lab_output_done(&out);
-	must(prlimit(child.pid, RLIMIT_NOFILE, NULL, &after));
-	assert_true((double)after.rlim_cur == then && after.rlim_cur > before.rlim_cur);
-	assert_true(after.rlim_max >= before.rlim_max);
-}
-
-static int stay_inside(void *data, int say)
-{
-	const struct lab_ns *ns = data;
-	int home = lab_enter(ns);
-	if (home < 0)
-		return 1;
-	lab_child_ready(say);
-}
-
-/* Of the namespace: "40000 40099". */
-static void range_of(const struct lab_ns *ns, char *buf, size_t size)
-{
-	struct lp_error err = {0};
-	assert_ok(lab_sysctl_get(ns, &err, "ipv4/ip_local_port_range", buf, size), err);
-}
-
-/* What is advised to who asks from outside is run there as it is printed, and changes nothing
- * there. */
-static void advice_reaches_the_namespace(void **state)
-{
-	(void)state;
-	struct stage stage;
-	struct lp_error err = {0};
-	char inode[32], outside[64], then[64];
-	_cleanup_(lab_ns_done) struct lab_ns outer = LAB_NS_NONE;
-	_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
-	stage_make(&stage, 0, 4096);
-	range(&stage, STAGE_LOW, STAGE_LOW + 99);
-	must(lab_child_start(&child, stay_inside, &stage.ns));
-	hold(&stage, 100);
-	assert_ok(lab_ns_make(&outer, &err), err);
-	range_of(&outer, outside, sizeof(outside));
-	_cleanup_(lab_leave) int home = must(lab_enter(&outer));
-	(void)home;
-	(void)snprintf(inode, sizeof(inode), "%" PRIu64, stage.ns.inode);
-	_cleanup_(answer_done) struct answer answer =
-	        ask_raw("status", "--json", "--all", "--exact", "--netns", inode, NULL);
-	const json_t *finding = finding_of(&answer, "local-ports-exhausted", stage.ns.inode);
-	assert_non_null(finding);
-	const char *step = finding_step(finding, "Widen", "sysctl -w");
-	assert_non_null(step);
-	note("%s", step);
-	const char *const sh[] = {"sh", "-c", step, NULL};
-	struct lab_output out;
-	assert_int_equal(lab_run(sh, LAB_TIMEOUT_MS, &out, NULL), 0);
-	lab_output_done(&out);
-	range_of(&outer, then, sizeof(then));
-	assert_string_equal(then, outside);
-	range_of(&stage.ns, then, sizeof(then));
-	assert_non_null(strstr(step, strtok(then, "\t\n ")));
-	assert_true(strtol(then, NULL, 10) < STAGE_LOW);
-	stage_done(&stage);
 }
 
 static void a_client_out_of_ports(void **state)
@@ -627,11 +517,9 @@ static void a_connect_that_found_no_port(void **state)
 
 int main(void)
 {
-	enum { SCENES = sizeof(scenes) / sizeof(scenes[0]), OTHERS = 7 };
+	enum { SCENES = sizeof(scenes) / sizeof(scenes[0]), OTHERS = 5 };
 	struct CMUnitTest tests[SCENES + OTHERS] = {
 	        cmocka_unit_test(a_process_short_of_descriptors),
-	        cmocka_unit_test(more_descriptors_are_allowed_as_advised),
-	        cmocka_unit_test(advice_reaches_the_namespace),
 	        cmocka_unit_test(a_client_out_of_ports),
 	        cmocka_unit_test(configuration_on_disk),
 	        cmocka_unit_test(nat_that_runs_out_of_ports),

@@ -8,9 +8,11 @@
 #include "finding.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,6 +228,87 @@ static void a_longer_queue(void **state)
 	stage_done(&stage);
 }
 
+/* ---- from outside ---------------------------------------------------------------------------- */
+
+/* As it is printed: the soft limit becomes what it says, and the hard one is not lowered. */
+static void more_descriptors_are_allowed_as_advised(void **state)
+{
+	(void)state;
+	int percent = 85;
+	char pid[32];
+	struct rlimit before, after;
+	_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
+	must(lab_child_start(&child, stage_open_some, &percent));
+	must(prlimit(child.pid, RLIMIT_NOFILE, NULL, &before));
+	(void)snprintf(pid, sizeof(pid), "--pid %d", child.pid);
+	_cleanup_(answer_done) struct answer answer = ask_all();
+	const json_t *finding = finding_of_process(&answer, "descriptors-near", child.pid);
+	assert_non_null(finding);
+	double then = finding_predicts(finding, "descriptors", "descriptors");
+	const char *step = finding_step(finding, "descriptors", pid);
+	assert_non_null(step);
+	const char *const sh[] = {"sh", "-c", strstr(step, "prlimit"), NULL};
+	struct lab_output out;
+	assert_int_equal(lab_run(sh, LAB_TIMEOUT_MS, &out, NULL), 0);
+	lab_output_done(&out);
+	must(prlimit(child.pid, RLIMIT_NOFILE, NULL, &after));
+	assert_true((double)after.rlim_cur == then && after.rlim_cur > before.rlim_cur);
+	assert_true(after.rlim_max >= before.rlim_max);
+}
+
+static int stay_inside(void *data, int say)
+{
+	const struct lab_ns *ns = data;
+	int home = lab_enter(ns);
+	if (home < 0)
+		return 1;
+	lab_child_ready(say);
+}
+
+/* Of the namespace: "40000 40099". */
+static void range_of(const struct lab_ns *ns, char *buf, size_t size)
+{
+	struct lp_error err = {0};
+	assert_ok(lab_sysctl_get(ns, &err, "ipv4/ip_local_port_range", buf, size), err);
+}
+
+/* What is advised to who asks from outside is run there as it is printed, and changes nothing
+ * there. */
+static void advice_reaches_the_namespace(void **state)
+{
+	(void)state;
+	struct stage stage;
+	struct lp_error err = {0};
+	char inode[32], outside[64], then[64];
+	_cleanup_(lab_ns_done) struct lab_ns outer = LAB_NS_NONE;
+	_cleanup_(lab_child_stop) struct lab_child child = LAB_CHILD_NONE;
+	stage_make(&stage, 100, 4096);
+	must(lab_child_start(&child, stay_inside, &stage.ns));
+	must_count(lab_connect_many(&stage.how, &stage.to, 100, &stage.fds), 100);
+	assert_ok(lab_ns_make(&outer, &err), err);
+	range_of(&outer, outside, sizeof(outside));
+	_cleanup_(lab_leave) int home = must(lab_enter(&outer));
+	(void)home;
+	(void)snprintf(inode, sizeof(inode), "%" PRIu64, stage.ns.inode);
+	_cleanup_(answer_done) struct answer answer =
+	        ask_raw("status", "--json", "--all", "--exact", "--netns", inode, NULL);
+	const json_t *finding = finding_of(&answer, "local-ports-exhausted", stage.ns.inode);
+	assert_non_null(finding);
+	const char *step = finding_step(finding, "Widen", "sysctl -w");
+	assert_non_null(step);
+	note("%s", step);
+	const char *const sh[] = {"sh", "-c", step, NULL};
+	struct lab_output out;
+	assert_int_equal(lab_run(sh, LAB_TIMEOUT_MS, &out, NULL), 0);
+	lab_output_done(&out);
+	range_of(&outer, then, sizeof(then));
+	assert_string_equal(then, outside);
+	range_of(&stage.ns, then, sizeof(then));
+	assert_non_null(strstr(step, strtok(then, "\t\n ")));
+	assert_true(strtol(then, NULL, 10) < STAGE_LOW);
+	stage_done(&stage);
+}
+
 /* ---- nginx ---------------------------------------------------------------------------------- */
 
 #define KEEPING                                                                         \
@@ -385,6 +468,8 @@ int main(void)
 	        cmocka_unit_test(bind_without_a_port),
 	        cmocka_unit_test(conntrack_forgets_sooner),
 	        cmocka_unit_test(a_longer_queue),
+	        cmocka_unit_test(more_descriptors_are_allowed_as_advised),
+	        cmocka_unit_test(advice_reaches_the_namespace),
 	};
 	(void)lab_raise_descriptors();
 	cmocka_set_message_output(CM_OUTPUT_TAP);

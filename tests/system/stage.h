@@ -21,3 +21,6 @@ struct stage {
 /* With a range of so many ports from STAGE_LOW on; 0: the range that a new namespace has. */
 void stage_make(struct stage *stage, unsigned ports, int backlog);
 void stage_done(struct stage *stage);
+
+/* A child that has so many of 256 descriptors open, which it might raise itself; data: percent. */
+int stage_open_some(void *data, int say);
