@@ -18,7 +18,6 @@ enum { LARGEST_FILE = 64 << 20, DEFAULT_REUSE_DELAY_MS = 1000 };
 /* What was read so far. */
 struct reading {
 	struct lp_plan_machine machine;
-	struct lp_port_map reserved;
 	size_t found;
 	struct lp_error *err;
 };
@@ -42,7 +41,7 @@ static int set_range(struct reading *r, const char *name, const char *value)
 
 static int set_reserved(struct reading *r, const char *name, const char *value)
 {
-	if (lp_port_list_parse(value, &r->reserved) < 0)
+	if (lp_port_list_parse(value, &r->machine.reserved) < 0)
 		return wrong(r, name, value, "ports, as in 8080,9000-9010");
 	return 0;
 }
@@ -299,7 +298,7 @@ static void settle(struct reading *r)
 	struct lp_plan_machine *m = &r->machine;
 	if (m->range_low.known && !m->ports.known) {
 		uint64_t range = m->range_high.n - m->range_low.n + 1;
-		uint32_t reserved = lp_port_count(&r->reserved, (uint32_t)m->range_low.n,
+		uint32_t reserved = lp_port_count(&r->machine.reserved, (uint32_t)m->range_low.n,
 		                                  (uint32_t)m->range_high.n);
 		m->ports = lp_figure(range - reserved);
 	}

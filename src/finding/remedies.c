@@ -122,7 +122,7 @@ static bool is_eaten(const struct lp_netns *netns, const struct lp_listener *lis
 {
 	uint16_t port = listener->port;
 	bool inside = port >= netns->range_low.n && port <= netns->range_high.n;
-	return !inside && port >= WIDE_LOW;
+	return !inside && port >= WIDE_LOW && !listener->reserved;
 }
 
 static void add_eaten(struct eaten *eaten, uint16_t port)
@@ -135,14 +135,19 @@ static void add_eaten(struct eaten *eaten, uint16_t port)
 	eaten->n++;
 }
 
-static void reserve_eaten(struct lp_remedy *remedy, const struct lp_netns *netns)
+static struct eaten eaten_of(const struct lp_netns *netns)
 {
 	struct eaten eaten = {0};
-	char list[NAMED * sizeof("65535,")] = "";
-	size_t length = 0;
 	for (size_t i = 0; i < netns->n_listeners; i++)
 		if (is_eaten(netns, &netns->listeners[i]))
 			add_eaten(&eaten, netns->listeners[i].port);
+	return eaten;
+}
+
+static void reserve_eaten(struct lp_remedy *remedy, struct eaten eaten)
+{
+	char list[NAMED * sizeof("65535,")] = "";
+	size_t length = 0;
 	if (!eaten.n)
 		return;
 	for (size_t i = 0; i < eaten.n && i < NAMED; i++)
@@ -154,19 +159,29 @@ static void reserve_eaten(struct lp_remedy *remedy, const struct lp_netns *netns
 	               list, eaten.n > NAMED ? " and the others that listen" : "");
 }
 
+static uint64_t reserved_in_wide(const struct lp_netns *netns)
+{
+	return netns->reserved_ports ? lp_port_count(netns->reserved_ports, WIDE_LOW, WIDE_HIGH)
+	                             : 0;
+}
+
 void lp_remedy_wider_range(const struct lp_judging *judging, const struct lp_subject *subject,
                            struct lp_finding *finding)
 {
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
-	const uint64_t wide = WIDE_HIGH - WIDE_LOW + 1;
+	struct eaten eaten = eaten_of(netns);
+	uint64_t wide = WIDE_HIGH - WIDE_LOW + 1;
 	uint64_t ports = netns->range_high.n - netns->range_low.n + 1;
-	uint64_t lost = ports - subject->limit->capacity; /* reserved or held */
-	if (netns->range_low.n <= WIDE_LOW || wide < ports + ports / 10 || wide < lost)
+	uint64_t here = netns->reserved + subject->limit->capacity;
+	uint64_t held = ports > here ? ports - here : 0;
+	uint64_t lost = held + eaten.n + reserved_in_wide(netns);
+	if (netns->range_low.n <= WIDE_LOW || wide < lost ||
+	    wide - lost < subject->limit->capacity + subject->limit->capacity / 10)
 		return;
 	struct lp_outlook now = outlook_or_less(judging, subject);
 	struct lp_outlook then = lp_outlook_capacity(now, (double)(wide - lost));
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Widen the range of local ports");
-	reserve_eaten(remedy, netns);
+	reserve_eaten(remedy, eaten);
 	lp_remedy_sysctl(remedy, netns, "net.ipv4.ip_local_port_range=\"%d %d\"", WIDE_LOW,
 	                 WIDE_HIGH);
 	figures_of_more(remedy, &now, &then);

@@ -39,6 +39,7 @@ struct lp_plan_wishes {
 struct lp_plan_machine {
 	struct lp_figure range_low, range_high; /* ip_local_port_range, both included */
 	struct lp_figure ports; /* of it, less those reserved or held: that connect() may choose */
+	struct lp_port_map reserved; /* whether in it or not; none where that is not told */
 	struct lp_figure tw_reuse, tw_reuse_delay_ms, timestamps; /* tcp_tw_reuse … */
 	struct lp_figure tick_us;                                 /* a jiffy */
 	struct lp_figure max_tw_buckets, time_wait;

@@ -90,28 +90,52 @@ static uint64_t now_range(const struct lp_plan_case *c)
 {
 	return c->machine.ports.n;
 }
+
+static uint64_t not_reserved(const struct lp_plan_machine *m, uint64_t low, uint64_t high)
+{
+	return high - low + 1 - lp_port_count(&m->reserved, (uint32_t)low, (uint32_t)high);
+}
+
+/* Ports of today's range that are lost, and not by being reserved. */
+static uint64_t held(const struct lp_plan_machine *m)
+{
+	uint64_t there = not_reserved(m, m->range_low.n, m->range_high.n);
+	return there > m->ports.n ? there - m->ports.n : 0;
+}
+
 static uint64_t last_range(const struct lp_plan_case *c)
 {
 	const struct lp_plan_machine *m = &c->machine;
-	const uint64_t all = LP_PLAN_LAST_PORT - LP_PLAN_FIRST_PORT + 1;
+	uint64_t all = not_reserved(m, LP_PLAN_FIRST_PORT, LP_PLAN_LAST_PORT);
 	if (!m->range_low.known || !m->range_high.known)
 		return all;
-	uint64_t lost = m->range_high.n - m->range_low.n + 1 - m->ports.n;
-	return lost < all ? all - lost : 0;
+	return held(m) < all ? all - held(m) : 0;
 }
+
 bool lp_plan_range_for(const struct lp_plan_machine *machine, uint64_t ports, uint32_t *low,
                        uint32_t *high)
 {
-	if (!machine->range_low.known || !machine->range_high.known || !machine->ports.known)
+	const struct lp_plan_machine *m = machine;
+	if (!m->range_low.known || !m->range_high.known || !m->ports.known)
 		return false;
-	uint64_t first = machine->range_low.n, last = machine->range_high.n;
-	uint64_t lost = last - first + 1 - machine->ports.n;
-	uint64_t size = ports + lost + (ports + lost) % 2;
-	uint64_t room = last >= LP_PLAN_FIRST_PORT ? last - LP_PLAN_FIRST_PORT + 1 : 0;
-	*low = (uint32_t)(size <= room ? last - size + 1 : LP_PLAN_FIRST_PORT);
-	*high = (uint32_t)(*low + size - 1);
-	return *high <= LP_PLAN_LAST_PORT;
+	*low = (uint32_t)(m->range_low.n > LP_PLAN_FIRST_PORT ? m->range_low.n
+	                                                      : LP_PLAN_FIRST_PORT);
+	*high = (uint32_t)m->range_high.n;
+	if (*low > *high)
+		return false;
+	/* down to what ordinary users may have, then up; even in size */
+	uint64_t there = not_reserved(m, *low, *high);
+	while (there < ports + held(m) || (*high - *low) % 2 == 0) {
+		if (*low > LP_PLAN_FIRST_PORT)
+			there += !lp_port_get(&m->reserved, --*low);
+		else if (*high < LP_PLAN_LAST_PORT)
+			there += !lp_port_get(&m->reserved, ++*high);
+		else
+			return false;
+	}
+	return true;
 }
+
 static void set_range(struct lp_plan_case *c, uint64_t value)
 {
 	c->machine.ports = lp_figure(value);

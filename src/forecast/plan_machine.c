@@ -29,6 +29,8 @@ struct lp_plan_machine lp_plan_machine_of(const struct lp_snapshot *snapshot,
 	uint32_t range = lp_netns_range_ports(netns);
 	if (netns->range_low.known && netns->sockets_read)
 		ret.ports = lp_figure(range > netns->held ? range - netns->held : 0);
+	if (netns->reserved_ports)
+		ret.reserved = *netns->reserved_ports;
 	if (process)
 		ret.descriptors = lp_figure(process->limit);
 	return ret;

@@ -27,7 +27,6 @@
 /* A namespace of the snapshot while it is looked at. */
 struct stop {
 	const struct lp_netns_place *place; /* NULL: known to programs alone */
-	struct lp_port_map *reserved;       /* NULL: no reserved port in the range */
 };
 
 struct look {
@@ -50,8 +49,6 @@ struct look {
 
 static void look_done(struct look *look)
 {
-	for (size_t i = 0; look->stops && i < look->snapshot->n_netns; i++)
-		free(look->stops[i].reserved);
 	free(look->stops);
 	lp_netns_list_done(&look->places);
 	lp_close_fd(&look->own);
@@ -123,16 +120,16 @@ static bool is_wanted(const struct look *look, size_t index)
 }
 
 /* Sysctls into the namespace; the reserved ports are kept only where there are any. */
-static int read_sysctls(struct look *look, struct lp_netns *netns, struct stop *stop)
+static int read_sysctls(struct look *look, struct lp_netns *netns)
 {
 	struct lp_port_map reserved = {0};
 	int r = lp_sysctl_read(look->kernel, look->snapshot, netns, &reserved);
-	if (r < 0 || !netns->reserved)
+	if (r < 0 || !lp_port_count(&reserved, 0, LP_PORTS - 1))
 		return r;
-	stop->reserved = malloc(sizeof(reserved));
-	if (!stop->reserved)
+	netns->reserved_ports = malloc(sizeof(reserved));
+	if (!netns->reserved_ports)
 		return -ENOMEM;
-	*stop->reserved = reserved;
+	*netns->reserved_ports = reserved;
 	return 0;
 }
 
@@ -166,7 +163,7 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	int r = name_it(look, place, netns);
 	if (r == 0)
 		r = is_wanted(look, look->snapshot->n_netns - 1)
-		            ? read_sysctls(look, netns, stop)
+		            ? read_sysctls(look, netns)
 		            : lp_sysctl_entries(look->kernel, look->snapshot, netns);
 	if (r == 0)
 		r = lp_sockstat_read(look->kernel, look->snapshot, netns);
@@ -226,7 +223,7 @@ static int select_wanted(struct look *look)
 			continue;
 		}
 		free(snapshot->netns[i].name);
-		free(look->stops[i].reserved);
+		free(snapshot->netns[i].reserved_ports);
 	}
 	snapshot->n_netns = kept;
 	if (kept)
@@ -298,10 +295,11 @@ static int add_unentered(struct look *look)
 	free(look->stops);
 	look->stops = stops;
 	for (size_t i = known; i < snapshot->n_netns; i++) {
-		stops[i].reserved = calloc(1, sizeof(*stops[i].reserved));
-		if (!stops[i].reserved)
+		struct lp_netns *netns = &snapshot->netns[i];
+		netns->reserved_ports = calloc(1, sizeof(*netns->reserved_ports));
+		if (!netns->reserved_ports)
 			return -ENOMEM;
-		lp_look_unentered_reserved(&look->bpf, &snapshot->netns[i], stops[i].reserved);
+		lp_look_unentered_reserved(&look->bpf, netns, netns->reserved_ports);
 	}
 	return 0;
 }
@@ -325,7 +323,8 @@ static void sum_conntrack(const struct look *look)
 static const struct lp_port_map *reserved_of(const struct look *look, size_t index)
 {
 	static const struct lp_port_map nothing_reserved;
-	return look->stops[index].reserved ? look->stops[index].reserved : &nothing_reserved;
+	const struct lp_port_map *reserved = look->snapshot->netns[index].reserved_ports;
+	return reserved ? reserved : &nothing_reserved;
 }
 
 /*

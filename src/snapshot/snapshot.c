@@ -53,6 +53,7 @@ struct lp_snapshot *lp_snapshot_new(void)
 static void netns_done(struct lp_netns *netns)
 {
 	free(netns->name);
+	free(netns->reserved_ports);
 	free(netns->listeners);
 	free(netns->binds);
 	free(netns->pools);

@@ -168,9 +168,10 @@ struct lp_netns {
 	struct lp_tcp_counters tcp_growth;   /* since another look, lp_snapshot.apart_s ago */
 	struct lp_overflow overflow;         /* for that growth, where there was another look */
 
-	uint32_t reserved; /* ports of the range in ip_local_reserved_ports */
-	uint32_t held;     /* ports of the range, not reserved, that an explicit bind holds */
-	bool held_exact;   /* … those of bind() before connect() too, as the kernel keeps them */
+	struct lp_port_map *reserved_ports; /* ip_local_reserved_ports; NULL: none */
+	uint32_t reserved;                  /* those of the range */
+	uint32_t held;   /* ports of the range, not reserved, that an explicit bind holds */
+	bool held_exact; /* … those of bind() before connect() too, as the kernel keeps them */
 	uint32_t held_by_connections; /* of those held: by no socket else; if held_exact */
 	bool aged_exact;              /* pools' `aged` are of connections that had timestamps */
 

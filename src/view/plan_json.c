@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "forecast/setting.h"
 #include "view/json_parts.h"
@@ -102,6 +103,29 @@ static json_t *changes_list(const struct lp_plan *plan)
 }
 
 /* By the names that --machine takes. */
+/* "8080,9000-9010", as the sysctl has it; nothing where there are none. */
+static int set_reserved(json_t *object, const struct lp_port_map *map)
+{
+	_cleanup_(lp_free_ptr) char *text = NULL;
+	size_t length = 0;
+	if (!lp_port_count(map, 0, LP_PORTS - 1))
+		return 0;
+	FILE *out = open_memstream(&text, &length);
+	if (!out)
+		return -ENOMEM;
+	for (uint32_t low = 0, high; low < LP_PORTS; low = high + 1) {
+		for (high = low;
+		     high + 1 < LP_PORTS && lp_port_get(map, low) && lp_port_get(map, high + 1);)
+			high++;
+		if (lp_port_get(map, low))
+			(void)fprintf(out, low < high ? "%s%u-%u" : "%s%u", ftell(out) ? "," : "",
+			              low, high);
+	}
+	if (fclose(out) != 0)
+		return -ENOMEM;
+	return set(object, "net.ipv4.ip_local_reserved_ports", json_string(text));
+}
+
 static json_t *machine_object(const struct lp_plan_machine *given)
 {
 	struct lp_plan_machine m = *given;
@@ -114,6 +138,7 @@ static json_t *machine_object(const struct lp_plan_machine *given)
 	if ((m.range_low.known &&
 	     set(object, "net.ipv4.ip_local_port_range",
 	         json_sprintf("%u %u", (unsigned)m.range_low.n, (unsigned)m.range_high.n)) < 0) ||
+	    set_reserved(object, &given->reserved) < 0 ||
 	    (m.ports.known && set(object, "ports", count(m.ports.n)) < 0) ||
 	    (m.tick_us.known && m.tick_us.n &&
 	     set(object, "hz", count(1000000 / m.tick_us.n)) < 0) ||

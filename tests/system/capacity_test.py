@@ -119,6 +119,27 @@ def a_saved_status_is_read(problems):
     problems.expect(saved, then["first"] == now["first"], f"expected {now['first']}")
 
 
+def an_advised_range_carries(problems):
+    """Ports that are reserved beside today's range are in the way of a wider one."""
+    settings = ("net.ipv4.ip_local_port_range = {}\nnet.ipv4.ip_local_reserved_ports = {}\n"
+                "net.ipv4.tcp_tw_reuse = 0\nnofile = 1000000\n")
+    reserved = "30000-32767,40000,65000-65535"
+    with written(settings.format("32768 60999", reserved)) as file:
+        run = plan("--machine", file.name, "--rate", "500")
+    told = json.loads(run.out)
+    low, high = next(change["range"] for change in told["changes"] if "range" in change)
+    for text, status in ((settings.format(f"{low} {high}", reserved), CARRIES),
+                         (settings.format(f"{low + 2} {high}", reserved), DOES_NOT)):
+        with written(text) as file:
+            problems.status(plan("--machine", file.name, "--rate", "500"), status)
+    with written(run.out) as file:
+        again = json.loads(plan("--machine", file.name, "--rate", "500").out)
+    problems.expect(run, again["machine"] == told["machine"] and again["changes"] == told["changes"],
+                    f"read again: {again['machine']}")
+    problems.expect(run, told["machine"]["net.ipv4.ip_local_reserved_ports"] == reserved,
+                    "expected the ports as they were written")
+
+
 def without_ports_nothing_is_promised(problems):
     with written("nofile = 20000\n") as file:
         for rate, status in (("1000000", DOES_NOT), ("50", CANT_BE_SAID), (None, CANT_BE_SAID)):
@@ -192,6 +213,7 @@ if __name__ == "__main__":
         units_are_those_of_the_page,
         other_machines_are_read,
         a_saved_status_is_read,
+        an_advised_range_carries,
         without_ports_nothing_is_promised,
         what_is_no_machine_is_told,
         the_limit_of_descriptors_is_the_callers,

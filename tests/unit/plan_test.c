@@ -250,6 +250,28 @@ static void reserved_ports_stay_lost(void **state)
 	assert_false(lp_plan_range_for(&m, 64400, &low, &high));
 }
 
+/* Those beside today's range, too, once it takes them in. */
+static void reserved_ports_are_passed_over(void **state)
+{
+	(void)state;
+	struct lp_plan_machine m = usual();
+	uint32_t low, high;
+	for (uint32_t port = 30000; port < 32768; port++)
+		lp_port_set(&m.reserved, port);
+	assert_true(lp_plan_range_for(&m, 28232 + 2000, &low, &high));
+	assert_int_equal(low, 30000 - 2000);
+	assert_int_equal(high, 60999);
+	for (uint32_t port = 40000; port < 40100; port++)
+		lp_port_set(&m.reserved, port);
+	m.ports = lp_figure(28132 - 32); /* and 32 are held */
+	assert_true(lp_plan_range_for(&m, 30000, &low, &high));
+	assert_int_equal(low, 30000 - (30000 - 28100));
+	const uint32_t all = 65536 - 1024 - 2768 - 100 - 32;
+	assert_true(lp_plan_range_for(&m, all, &low, &high));
+	assert_true(low == 1024 && high == 65535);
+	assert_false(lp_plan_range_for(&m, all + 1, &low, &high));
+}
+
 static void a_shorter_conntrack_timeout(void **state)
 {
 	(void)state;
@@ -385,6 +407,7 @@ UNIT_MAIN(cmocka_unit_test(timers_are_late), cmocka_unit_test(the_client_keeps_p
           cmocka_unit_test(reuse_shortens_it), cmocka_unit_test(bind_takes_from_all_destinations),
           cmocka_unit_test(the_first_limit_stops_it), cmocka_unit_test(buckets_cut_but_do_not_stop),
           cmocka_unit_test(a_server_and_its_clients), cmocka_unit_test(changes_are_the_smallest),
+          cmocka_unit_test(reserved_ports_are_passed_over),
           cmocka_unit_test(reserved_ports_stay_lost), cmocka_unit_test(a_shorter_conntrack_timeout),
           cmocka_unit_test(entries_grow_up_to_the_tuples), cmocka_unit_test(without_a_limit),
           cmocka_unit_test(lookups_sweep_too), cmocka_unit_test(few_ports_few_entries),
