@@ -65,6 +65,14 @@ const char *lp_text_real(double n, char buf[LP_FIGURE_TEXT])
 	return buf;
 }
 
+const char *lp_text_rate(double n, char buf[LP_FIGURE_TEXT])
+{
+	if (n >= 1 || n == 0)
+		return lp_text_real(n, buf);
+	(void)snprintf(buf, LP_FIGURE_TEXT, "%.3f", n);
+	return buf;
+}
+
 const char *lp_text_span(double seconds, char buf[LP_FIGURE_TEXT])
 {
 	static const struct {

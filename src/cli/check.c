@@ -271,15 +271,6 @@ static enum verdict worse(enum verdict a, enum verdict b)
 	return rank[a] > rank[b] ? a : b;
 }
 
-/* "470.5", "0.032": three decimals under 1. */
-static const char *rate_text(double n, char buf[LP_FIGURE_TEXT])
-{
-	if (n >= 1)
-		return lp_text_real(n, buf);
-	(void)snprintf(buf, LP_FIGURE_TEXT, "%.3f", n);
-	return buf;
-}
-
 /* Too few are left: says of which limit. */
 static enum verdict lacks(const struct check_options *o, const struct lastport_limit *limit,
                           struct line *line)
@@ -332,8 +323,8 @@ static enum verdict check_rate(const struct check_options *o, const struct lastp
 	if (most >= o->rate)
 		return OK;
 	char rate[LP_FIGURE_TEXT], text[LP_FIGURE_TEXT];
-	say_text(line, ", %s/s needed but %s/s can last", rate_text(o->rate, rate),
-	         rate_text(most, text));
+	say_text(line, ", %s/s needed but %s/s can last", lp_text_rate(o->rate, rate),
+	         lp_text_rate(most, text));
 	return CRITICAL;
 }
 

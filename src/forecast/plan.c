@@ -401,7 +401,7 @@ static void describe(const struct lp_plan_case *c, struct lp_plan *plan)
 	plan->entries = is_tracked(c) ? entries(c, plan->opens) : 0;
 	plan->port_stays_s = port_stays_s(c);
 	plan->search_us = search_us(c, plan);
-	plan->memory = memory(c, plan);
+	plan->memory = fmin(memory(c, plan), MOST);
 	if (!plan->carries && plan->first != LP_PLAN_ACCEPT_QUEUE)
 		plan->full_in_s = (double)plan->needs[plan->first].has *
 		                  (double)plan->needs[plan->first].pools / plan->opens;

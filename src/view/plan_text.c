@@ -42,12 +42,13 @@ static const char *span_text(double seconds, char buf[LP_FIGURE_TEXT])
 static const char *rate_text(double n, char buf[LP_FIGURE_TEXT])
 {
 	enum { ENOUGH = 10000 };
+	const double places = n < 1 ? 1000 : 10;
 	if (n >= 1e18)
 		(void)snprintf(buf, LP_FIGURE_TEXT, "any");
 	else if (n == floor(n) || n >= ENOUGH)
 		lp_text_count((uint64_t)n, buf);
 	else
-		lp_text_real(floor(n * 10 + 1e-6) / 10, buf);
+		lp_text_rate(floor(n * places + 1e-6) / places, buf);
 	return buf;
 }
 

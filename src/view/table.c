@@ -76,7 +76,7 @@ static void per_second(const struct lp_real *rate, char cell[LP_CELL])
 {
 	char number[LP_FIGURE_TEXT];
 	if (rate->known)
-		(void)snprintf(cell, LP_CELL, "%s/s", lp_text_real(rate->n, number));
+		(void)snprintf(cell, LP_CELL, "%s/s", lp_text_rate(rate->n, number));
 }
 
 static void used_percent(const struct lp_limit *limit, char cell[LP_CELL])

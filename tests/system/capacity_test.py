@@ -140,6 +140,14 @@ def an_advised_range_carries(problems):
                     "expected the ports as they were written")
 
 
+def figures_keep_their_size(problems):
+    """Very small ones and very large ones."""
+    run = Run("plan", "--rate", "100/h", "--netns", "self")
+    problems.expect(run, "0.027 connections/s" in run.out and " 0.0 conn" not in run.out, "expected the rate")
+    run = plan("--rate", "1000000000/s", "--hold", "100000000s")
+    problems.expect(run, json.loads(run.out)["memory"] >= 1e18, "expected much memory")
+
+
 def without_ports_nothing_is_promised(problems):
     with written("nofile = 20000\n") as file:
         for rate, status in (("1000000", DOES_NOT), ("50", CANT_BE_SAID), (None, CANT_BE_SAID)):
@@ -214,6 +222,7 @@ if __name__ == "__main__":
         other_machines_are_read,
         a_saved_status_is_read,
         an_advised_range_carries,
+        figures_keep_their_size,
         without_ports_nothing_is_promised,
         what_is_no_machine_is_told,
         the_limit_of_descriptors_is_the_callers,
