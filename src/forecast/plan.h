@@ -44,6 +44,7 @@ struct lp_plan_machine {
 	struct lp_figure tick_us;                                 /* a jiffy */
 	struct lp_figure max_tw_buckets, time_wait;
 	struct lp_figure descriptors;     /* soft RLIMIT_NOFILE of one process */
+	struct lp_figure nr_open;         /* the most that it can be raised to */
 	struct lp_figure file_max, files; /* of the whole machine, and those open */
 	struct lp_figure conntrack_max, conntrack_entries, conntrack_buckets;
 	struct lp_figure conntrack_time_wait_s; /* nf_conntrack_tcp_timeout_time_wait */

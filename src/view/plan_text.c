@@ -265,6 +265,21 @@ static int put_range(const struct lp_style *style, FILE *out, const struct lp_pl
 	                    low, high, COUNT(change->to), COUNT(change->from));
 }
 
+/* As many as the connections: what else the program has open comes to it. */
+static int put_descriptors(const struct lp_style *style, FILE *out, const struct lp_plan *plan,
+                           const struct lp_plan_change *change)
+{
+	const struct lp_figure *most = &plan->machine.nr_open;
+	char first[128] = "";
+	if (most->known && most->n <= change->to)
+		(void)snprintf(first, sizeof(first), " First raise fs.nr_open, which allows %s.",
+		               COUNT(most->n));
+	return lp_style_say(style, out, BODY, DEEP,
+	                    "RLIMIT_NOFILE %s instead of %s (ulimit -n, LimitNOFILE=), and what "
+	                    "else the program has open.%s",
+	                    COUNT(change->to), COUNT(change->from), first);
+}
+
 static int put_change(const struct lp_style *style, FILE *out, const struct lp_plan *plan,
                       const struct lp_plan_change *change)
 {
@@ -274,8 +289,6 @@ static int put_change(const struct lp_style *style, FILE *out, const struct lp_p
 	                                 "servers.",
 	        [LP_KNOB_SOURCES] = "%s source addresses instead of %s.",
 	        [LP_KNOB_TRANSLATED] = "%s addresses to translate to instead of %s.",
-	        [LP_KNOB_DESCRIPTORS] = "RLIMIT_NOFILE %s instead of %s (ulimit -n, LimitNOFILE=), "
-	                                "and what else the program has open.",
 	        [LP_KNOB_FILES] = "fs.file-max = %s instead of %s.",
 	        [LP_KNOB_CONNTRACK_TIMEOUT] =
 	                "net.netfilter.nf_conntrack_tcp_timeout_time_wait = %s instead of %s.",
@@ -292,6 +305,8 @@ static int put_change(const struct lp_style *style, FILE *out, const struct lp_p
 		                    "are then counted for each destination.");
 	case LP_KNOB_RANGE:
 		return put_range(style, out, plan, change);
+	case LP_KNOB_DESCRIPTORS:
+		return put_descriptors(style, out, plan, change);
 	case LP_KNOB_REUSE:
 		return lp_style_say(style, out, BODY, DEEP,
 		                    "net.ipv4.tcp_tw_reuse = 1, with timestamps on at both ends: "
