@@ -87,7 +87,7 @@ static void advise_queue(const struct lp_judging *judging, const struct lp_subje
 	lp_remedy_step(remedy, "Have the service call listen() with a backlog of %llu.",
 	               (unsigned long long)then);
 	if (netns->somaxconn.known && netns->somaxconn.n < then)
-		lp_remedy_sysctl(remedy, netns, "net.core.somaxconn=%llu, which caps it",
+		lp_remedy_sysctl(remedy, netns, "net.core.somaxconn=%llu # which caps it",
 		                 (unsigned long long)then);
 	lp_remedy_change(remedy, "connections that may wait", (double)backlog + 1,
 	                 (double)then + 1);

@@ -210,8 +210,8 @@ void lp_remedy_tw_reuse(const struct lp_judging *judging, const struct lp_subjec
 	struct lp_remedy *remedy = lp_remedy_add(finding, "Let connect() take TIME_WAITs again");
 	if (netns->timestamps.n == 0)
 		lp_remedy_sysctl(remedy, netns,
-		                 "net.ipv4.tcp_timestamps=1 (without timestamps on "
-		                 "both ends it does nothing)");
+		                 "net.ipv4.tcp_timestamps=1 # without timestamps on "
+		                 "both ends it does nothing");
 	lp_remedy_sysctl(remedy, netns, "net.ipv4.tcp_tw_reuse=1");
 	lp_remedy_change(remedy, "ports in use", now.used, then.used);
 	lp_remedy_change(remedy, "opens/s that last", now.sustainable, then.sustainable);

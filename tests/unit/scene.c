@@ -127,6 +127,31 @@ static void check_each_is_said_once(const struct lp_findings *findings)
 		}
 }
 
+/* A shell takes the step as it is printed: what else there is to say is a comment. */
+static void check_setting(const char *step)
+{
+	const char *setting = strstr(step, "sysctl -w ");
+	if (!setting || !strncmp(step, "On the clients:", strlen("On the clients:")))
+		return;
+	const char *value = strchr(setting, '=');
+	assert_non_null(value);
+	size_t quoted = value[1] == '"' ? strcspn(value + 2, "\"") + 2 : 0;
+	const char *end = value + 1 + (quoted ? quoted : strspn(value + 1, "0123456789"));
+	if (*end && strncmp(end, " # ", strlen(" # ")) != 0)
+		fail_msg("no command: %s", step);
+}
+
+static void check_settings(const struct lp_finding *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct lp_finding *finding = &items[i];
+		for (size_t k = 0; k < finding->n_remedies; k++)
+			for (size_t s = 0; s < finding->remedies[k].steps.n; s++)
+				check_setting(finding->remedies[k].steps.items[s]);
+		check_settings(finding->explains, finding->n_explains);
+	}
+}
+
 void scene_judge(struct scene *scene)
 {
 	forget(scene);
@@ -140,6 +165,7 @@ void scene_judge(struct scene *scene)
 	                               .forecasts = scene->forecasts};
 	assert_int_equal(lp_findings_judge(&facts, NULL, &scene->findings), 0);
 	check_each_is_said_once(&scene->findings);
+	check_settings(scene->findings.items, scene->findings.n);
 }
 
 static const struct lp_finding *find_in(const struct lp_finding *items, size_t n, const char *id)
