@@ -149,7 +149,7 @@ static int open_control(struct lp_ledger *ledger, const struct opener *opener)
 	if (r < 0)
 		return r;
 	ledger->control = ledger->control_map.rows;
-	if (ledger->control->version != LP_LEDGER_VERSION ||
+	if (!ledger->control || ledger->control->version != LP_LEDGER_VERSION ||
 	    ledger->control->size != sizeof(*ledger->control))
 		return -EPROTO;
 	return 0;
