@@ -223,7 +223,7 @@ static int look_without_proc(void *data, int say)
 	(void)say;
 	if (lab_private_mounts(&mounts, &err) < 0 || mount("none", "/proc", "tmpfs", 0, NULL) < 0)
 		return 1;
-	if (lp_kernel_open(&kernel, &err) != -ENOENT || kernel.proc != -1)
+	if (lp_kernel_open(&kernel, &err) != -EIO || kernel.proc != -1)
 		return 2;
 	return strstr(err.text, "/proc is not mounted") ? 0 : 3;
 }
