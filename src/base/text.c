@@ -69,7 +69,7 @@ const char *lp_text_rate(double n, char buf[LP_FIGURE_TEXT])
 {
 	if (n >= 1 || n == 0)
 		return lp_text_real(n, buf);
-	(void)snprintf(buf, LP_FIGURE_TEXT, "%.3f", n);
+	(void)snprintf(buf, LP_FIGURE_TEXT, n < 0.001 ? "%.1g" : "%.3f", n);
 	return buf;
 }
 

@@ -21,7 +21,7 @@ const char *lp_text_bytes(uint64_t bytes, char buf[LP_FIGURE_TEXT]);
 /* Permyriad as percents with one decimal, rounded down: 9985 is "99.8 %". */
 const char *lp_text_percent(uint32_t permyriad, char buf[LP_FIGURE_TEXT]);
 
-/* "470.5", "0.032": a rate, with three decimals below 1. Not negative. */
+/* "470.5", "0.032", "0.0003": a rate, with three decimals below 1, or one figure. Not negative. */
 const char *lp_text_rate(double n, char buf[LP_FIGURE_TEXT]);
 
 /* "470.5", "12,345.6": a rate or another fraction with one decimal. Not negative. */

@@ -258,6 +258,8 @@ static uint64_t fewest_steps(const struct lp_plan_case *c, enum lp_plan_knob kno
 
 static bool all_carry(const struct lp_plan_case *c)
 {
+	if (lp_plan_lacks_ports(c))
+		return false;
 	for (int i = 0; i < LP_PLAN_TIME_WAIT; i++)
 		if (!lp_plan_need_of(c, (enum lp_plan_limit)i).carries)
 			return false;

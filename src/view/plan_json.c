@@ -102,7 +102,6 @@ static json_t *changes_list(const struct lp_plan *plan)
 	return json_incref(list);
 }
 
-/* By the names that --machine takes. */
 /* "8080,9000-9010", as the sysctl has it; nothing where there are none. */
 static int set_reserved(json_t *object, const struct lp_port_map *map)
 {
@@ -126,6 +125,7 @@ static int set_reserved(json_t *object, const struct lp_port_map *map)
 	return set(object, "net.ipv4.ip_local_reserved_ports", json_string(text));
 }
 
+/* By the names that --machine takes. */
 static json_t *machine_object(const struct lp_plan_machine *given)
 {
 	struct lp_plan_machine m = *given;

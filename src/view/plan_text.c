@@ -48,7 +48,7 @@ static const char *rate_text(double n, char buf[LP_FIGURE_TEXT])
 	else if (n == floor(n) || n >= ENOUGH)
 		lp_text_count((uint64_t)n, buf);
 	else
-		lp_text_rate(floor(n * places + 1e-6) / places, buf);
+		lp_text_rate(n < 0.001 ? n : floor(n * places + 1e-6) / places, buf);
 	return buf;
 }
 
