@@ -124,8 +124,8 @@ bool lp_plan_range_for(const struct lp_plan_machine *machine, uint64_t ports, ui
 	if (*low > *high)
 		return false;
 	/* down to what ordinary users may have, then up; even in size */
-	uint64_t there = not_reserved(m, *low, *high);
-	while (there < ports + held(m) || (*high - *low) % 2 == 0) {
+	uint64_t there = not_reserved(m, *low, *high), wanted = ports + held(m);
+	while (there < wanted || (*high - *low) % 2 == 0) {
 		if (*low > LP_PLAN_FIRST_PORT)
 			there += !lp_port_get(&m->reserved, --*low);
 		else if (*high < LP_PLAN_LAST_PORT)
