@@ -296,12 +296,8 @@ static int parse_json(struct reading *r, const char *text, const char *netns)
 static void settle(struct reading *r)
 {
 	struct lp_plan_machine *m = &r->machine;
-	if (m->range_low.known && !m->ports.known) {
-		uint64_t range = m->range_high.n - m->range_low.n + 1;
-		uint32_t reserved = lp_port_count(&r->machine.reserved, (uint32_t)m->range_low.n,
-		                                  (uint32_t)m->range_high.n);
-		m->ports = lp_figure(range - reserved);
-	}
+	if (m->range_low.known && !m->ports.known)
+		m->ports = lp_figure(lp_plan_not_reserved(m, m->range_low.n, m->range_high.n));
 	if (m->tw_reuse.known && !m->tw_reuse_delay_ms.known)
 		m->tw_reuse_delay_ms = lp_figure(DEFAULT_REUSE_DELAY_MS);
 	if (m->conntrack_max.known && m->conntrack_max.n == 0)

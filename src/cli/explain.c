@@ -94,14 +94,11 @@ static bool is_line(const char *argument)
 	return argument[0] == '-' && argument[1] != '-' && strchr(argument, ' ');
 }
 
-/* The arguments with such lines behind a "--", where they are none of options. NULL: no memory. */
-static char **with_lines_last(int argc, char **argv)
+/* The arguments with such lines behind a "--", where they are none of options. How many. */
+static int lines_last(int argc, char **argv, char **ret)
 {
 	static char end[] = "--";
-	char **ret = calloc((size_t)argc + 2, sizeof(*ret));
 	int n = 0, options_end = 0;
-	if (!ret)
-		return NULL;
 	while (options_end < argc && strcmp(argv[options_end], end) != 0)
 		options_end++;
 	for (int i = 0; i < options_end; i++)
@@ -113,7 +110,7 @@ static char **with_lines_last(int argc, char **argv)
 			ret[n++] = argv[i];
 	for (int i = options_end + 1; i < argc; i++)
 		ret[n++] = argv[i];
-	return ret;
+	return n;
 }
 
 int explain_main(int argc, char **argv)
@@ -131,13 +128,11 @@ int explain_main(int argc, char **argv)
 	               "can't be read; 74 the answer can't be written; 77 no permission.",
 	};
 	struct explain_options o = {.explain = LASTPORT_EXPLAIN_OPTIONS_INIT};
-	int status = EX_USAGE, n = 0;
-	char **sorted = with_lines_last(argc, argv);
+	int status = EX_USAGE;
+	char **sorted = calloc((size_t)argc + 2, sizeof(*sorted));
 	if (!sorted)
 		return complain(EX_OSERR, "out of memory");
-	while (sorted[n])
-		n++;
-	if (argp_parse(&argp, n, sorted, 0, NULL, &o) == 0) {
+	if (argp_parse(&argp, lines_last(argc, argv, sorted), sorted, 0, NULL, &o) == 0) {
 		o.explain.what = o.what;
 		status = explain(&o);
 	}

@@ -166,10 +166,12 @@ static void tell_near(const struct lp_judging *judging, const struct lp_subject 
 	tell_talkers(netns, finding);
 }
 
+#define IN_THE_FIRST "in the machine's first namespace"
+
 /* Where a setting of the whole machine can be changed: a comment to the shell. */
 static const char *where(const struct lp_netns *netns)
 {
-	return netns->initial ? "" : " # in the machine's first namespace";
+	return netns->initial ? "" : " # " IN_THE_FIRST;
 }
 
 static void advise_more(const struct lp_judging *judging, const struct lp_netns *netns,
@@ -183,10 +185,10 @@ static void advise_more(const struct lp_judging *judging, const struct lp_netns 
 	               (unsigned long long)then, where(netns));
 	if (netns->conntrack_buckets.known && netns->conntrack_buckets.n < then / 2)
 		lp_remedy_step(remedy,
-		               "sysctl -w net.netfilter.nf_conntrack_buckets=%llu%s%s or "
-		               "each lookup gets slower",
-		               (unsigned long long)then / 2, where(netns),
-		               netns->initial ? " #" : ",");
+		               "sysctl -w net.netfilter.nf_conntrack_buckets=%llu # %sor each "
+		               "lookup gets slower",
+		               (unsigned long long)then / 2,
+		               netns->initial ? "" : IN_THE_FIRST ", ");
 	if (kube && lp_machine_runs(judging, kube))
 		lp_remedy_advice(remedy, kube, kube->conntrack);
 	lp_remedy_change(remedy, "entries", (double)limit->capacity, (double)then);

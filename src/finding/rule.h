@@ -81,8 +81,7 @@ struct lp_remedy *lp_remedy_add(struct lp_finding *finding, const char *format, 
         __attribute__((format(printf, 2, 3)));
 void lp_remedy_step(struct lp_remedy *remedy, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
-/* A setting of the namespace: "net.ipv4.tcp_tw_reuse=1", told as it is done from where it was
- * asked. */
+/* A step that sets "net.ipv4.tcp_tw_reuse=1" in the namespace, from the one that was asked in. */
 void lp_remedy_sysctl(struct lp_remedy *remedy, const struct lp_netns *netns, const char *format,
                       ...) __attribute__((format(printf, 3, 4)));
 /* What it will change, in figures; `what` is static. */

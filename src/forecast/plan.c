@@ -340,11 +340,6 @@ static bool refuses(enum lp_plan_limit limit)
 	return limit != LP_PLAN_TIME_WAIT;
 }
 
-bool lp_plan_lacks_ports(const struct lp_plan_case *c)
-{
-	return c->wishes.role == LP_PLAN_CLIENT && !c->machine.ports.known;
-}
-
 static void judge(const struct lp_plan_case *c, struct lp_plan *plan)
 {
 	plan->carries = true;
@@ -362,7 +357,7 @@ static void judge(const struct lp_plan_case *c, struct lp_plan *plan)
 			plan->first = limit;
 		}
 	}
-	plan->unknown = plan->carries && lp_plan_lacks_ports(c);
+	plan->unknown = plan->carries && lp_plan_lacks_ports(&c->wishes, &c->machine);
 	if (!plan->needs[LP_PLAN_ACCEPT_QUEUE].carries &&
 	    (plan->first == LP_PLAN_LIMITS || plan->needs[plan->first].carries))
 		plan->first = LP_PLAN_ACCEPT_QUEUE;

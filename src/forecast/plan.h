@@ -141,9 +141,16 @@ struct lp_plan_machine lp_plan_machine_of(const struct lp_snapshot *snapshot,
                                           const struct lp_netns *netns,
                                           const struct lp_process *process);
 
+/* Ports from low to high that are not reserved. */
+uint64_t lp_plan_not_reserved(const struct lp_plan_machine *machine, uint64_t low, uint64_t high);
+
+/* Whether what bounds a client first is not known: then nothing is said of what carries. */
+bool lp_plan_lacks_ports(const struct lp_plan_wishes *wishes,
+                         const struct lp_plan_machine *machine);
+
 /*
  * Bounds of a range that has so many ports for connect(): the lower one goes down first, 1024 to
  * 65535, and the size is even. False where the machine's range is not known.
  */
-bool lp_plan_range_for(const struct lp_plan_machine *machine, uint64_t ports, uint32_t *low,
+bool lp_plan_range_for(const struct lp_plan_machine *m, uint64_t ports, uint32_t *low,
                        uint32_t *high);

@@ -91,31 +91,25 @@ static uint64_t now_range(const struct lp_plan_case *c)
 	return c->machine.ports.n;
 }
 
-static uint64_t not_reserved(const struct lp_plan_machine *m, uint64_t low, uint64_t high)
-{
-	return high - low + 1 - lp_port_count(&m->reserved, (uint32_t)low, (uint32_t)high);
-}
-
 /* Ports of today's range that are lost, and not by being reserved. */
 static uint64_t held(const struct lp_plan_machine *m)
 {
-	uint64_t there = not_reserved(m, m->range_low.n, m->range_high.n);
+	uint64_t there = lp_plan_not_reserved(m, m->range_low.n, m->range_high.n);
 	return there > m->ports.n ? there - m->ports.n : 0;
 }
 
 static uint64_t last_range(const struct lp_plan_case *c)
 {
 	const struct lp_plan_machine *m = &c->machine;
-	uint64_t all = not_reserved(m, LP_PLAN_FIRST_PORT, LP_PLAN_LAST_PORT);
+	uint64_t all = lp_plan_not_reserved(m, LP_PLAN_FIRST_PORT, LP_PLAN_LAST_PORT);
 	if (!m->range_low.known || !m->range_high.known)
 		return all;
 	return held(m) < all ? all - held(m) : 0;
 }
 
-bool lp_plan_range_for(const struct lp_plan_machine *machine, uint64_t ports, uint32_t *low,
+bool lp_plan_range_for(const struct lp_plan_machine *m, uint64_t ports, uint32_t *low,
                        uint32_t *high)
 {
-	const struct lp_plan_machine *m = machine;
 	if (!m->range_low.known || !m->range_high.known || !m->ports.known)
 		return false;
 	*low = (uint32_t)(m->range_low.n > LP_PLAN_FIRST_PORT ? m->range_low.n
@@ -124,7 +118,7 @@ bool lp_plan_range_for(const struct lp_plan_machine *machine, uint64_t ports, ui
 	if (*low > *high)
 		return false;
 	/* down to what ordinary users may have, then up; even in size */
-	uint64_t there = not_reserved(m, *low, *high), wanted = ports + held(m);
+	uint64_t there = lp_plan_not_reserved(m, *low, *high), wanted = ports + held(m);
 	while (there < wanted || (*high - *low) % 2 == 0) {
 		if (*low > LP_PLAN_FIRST_PORT)
 			there += !lp_port_get(&m->reserved, --*low);
@@ -258,7 +252,7 @@ static uint64_t fewest_steps(const struct lp_plan_case *c, enum lp_plan_knob kno
 
 static bool all_carry(const struct lp_plan_case *c)
 {
-	if (lp_plan_lacks_ports(c))
+	if (lp_plan_lacks_ports(&c->wishes, &c->machine))
 		return false;
 	for (int i = 0; i < LP_PLAN_TIME_WAIT; i++)
 		if (!lp_plan_need_of(c, (enum lp_plan_limit)i).carries)

@@ -14,9 +14,6 @@ struct lp_plan_case {
 /* Whether connect() takes a TIME_WAIT again that is older than tcp_tw_reuse_delay. */
 bool lp_plan_reuses(const struct lp_plan_case *c);
 
-/* Whether what bounds a client first is not known: then nothing is said of what carries. */
-bool lp_plan_lacks_ports(const struct lp_plan_case *c);
-
 struct lp_plan_need lp_plan_need_of(const struct lp_plan_case *c, enum lp_plan_limit limit);
 
 /* Appends what would make each limit carry that does not. */

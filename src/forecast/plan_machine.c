@@ -36,3 +36,13 @@ struct lp_plan_machine lp_plan_machine_of(const struct lp_snapshot *snapshot,
 		ret.descriptors = lp_figure(process->limit);
 	return ret;
 }
+
+uint64_t lp_plan_not_reserved(const struct lp_plan_machine *machine, uint64_t low, uint64_t high)
+{
+	return high - low + 1 - lp_port_count(&machine->reserved, (uint32_t)low, (uint32_t)high);
+}
+
+bool lp_plan_lacks_ports(const struct lp_plan_wishes *wishes, const struct lp_plan_machine *machine)
+{
+	return wishes->role == LP_PLAN_CLIENT && !machine->ports.known;
+}

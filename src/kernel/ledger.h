@@ -16,15 +16,14 @@ struct lp_ledger;
 const char *lp_bpffs(void);
 bool lp_bpffs_is_usual(const char *bpffs); /* /sys/fs/bpf, where it need not be mounted */
 
-/* Its folder, opened. -EMEDIUMTYPE with err set: none is mounted there. Other errors as open()'s.
- */
+/* Its folder, opened. -EMEDIUMTYPE with err set: none is mounted there. Else as open(). */
 int lp_bpffs_open(const char *bpffs, struct lp_error *err);
 
 /*
  * Opens the ledger pinned below this BPF file system. -ENOENT: it is off; -EMEDIUMTYPE: no such
- * file system is there, though it was named; -EACCES, -EPERM: it may
- * not be read; -EPROTO: it is of another version of lastport; -EUCLEAN: it is pinned half only.
- * `why` says it in a sentence. *ret is the caller's.
+ * file system is there, though it was named; -EACCES, -EPERM: it may not be read; -EPROTO: it is of
+ * another version of lastport; -EUCLEAN: it is pinned half only. `why` says it in a sentence. *ret
+ * is the caller's.
  */
 int lp_ledger_open(const char *bpffs, struct lp_ledger **ret, struct lp_error *why);
 /* The same of one that is not pinned: `open` gives a new descriptor of each piece by its name. */

@@ -38,13 +38,11 @@ int lp_tcp_mem_parse(const char *text, struct lp_machine *machine)
 static int gap(const struct lp_kernel *kernel, struct lp_snapshot *snapshot, const char *path,
                int r)
 {
-	if (r != -ENOENT)
-		return lp_text_gap(snapshot, "machine", 0, path, r);
 	/* net/ipv4/sysctl_net_ipv4.c: ipv4_table is registered in the first namespace only */
 	bool others = strncmp(path, "sys/net/", 8) == 0 &&
 	              faccessat(kernel->proc, "sys/net/ipv4/ip_local_port_range", F_OK, 0) == 0;
-	return lp_snapshot_gap(snapshot, "machine", 0, "/proc/%s is not there%s", path,
-	                       others ? ": only in the first network namespace" : "");
+	return lp_text_must(snapshot, "machine", 0, path, r,
+	                    others ? ": only in the first network namespace" : "");
 }
 
 static int read_triple(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,

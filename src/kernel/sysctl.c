@@ -65,10 +65,7 @@ static int read_range(const struct lp_kernel *kernel, struct lp_snapshot *snapsh
 		netns->range_high = lp_figure(high);
 	}
 	/* in every namespace of every kernel, but where /proc/sys is hidden */
-	if (r == -ENOENT)
-		return lp_snapshot_gap(snapshot, "sysctls", netns->inode, "/proc/%s is not there",
-		                       path);
-	return lp_text_gap(snapshot, "sysctls", netns->inode, path, r);
+	return lp_text_must(snapshot, "sysctls", netns->inode, path, r, "");
 }
 
 static int read_reserved(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,

@@ -103,3 +103,11 @@ int lp_text_gap(struct lp_snapshot *snapshot, const char *what, uint64_t netns, 
 		return 0;
 	return lp_snapshot_gap(snapshot, what, netns, "/proc/%s: %s", path, why(r));
 }
+
+int lp_text_must(struct lp_snapshot *snapshot, const char *what, uint64_t netns, const char *path,
+                 int r, const char *but)
+{
+	if (r != -ENOENT)
+		return lp_text_gap(snapshot, what, netns, path, r);
+	return lp_snapshot_gap(snapshot, what, netns, "/proc/%s is not there%s", path, but);
+}

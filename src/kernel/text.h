@@ -29,3 +29,7 @@ int lp_read_number(int dir, const char *path, uint64_t max, uint64_t *ret);
  */
 int lp_text_gap(struct lp_snapshot *snapshot, const char *what, uint64_t netns, const char *path,
                 int r);
+/* The same for a file that is to be there: that it is not is a gap too, and `but` what to say of
+ * it. */
+int lp_text_must(struct lp_snapshot *snapshot, const char *what, uint64_t netns, const char *path,
+                 int r, const char *but);

@@ -10,8 +10,7 @@
 
 #include "limit/kinds.h"
 
-/* A process that allows itself next to none does so on purpose: a sandbox. It runs short of none.
- */
+/* A process that allows itself next to none is a sandbox, and runs short of none. */
 enum { ON_PURPOSE = 32 };
 
 static int collect(const struct lp_snapshot *snapshot, struct lp_limits *limits)

@@ -112,13 +112,16 @@ static int set_reserved(json_t *object, const struct lp_port_map *map)
 	FILE *out = open_memstream(&text, &length);
 	if (!out)
 		return -ENOMEM;
-	for (uint32_t low = 0, high; low < LP_PORTS; low = high + 1) {
-		for (high = low;
-		     high + 1 < LP_PORTS && lp_port_get(map, low) && lp_port_get(map, high + 1);)
+	const char *comma = "";
+	for (uint32_t low = 0; low < LP_PORTS; low++) {
+		uint32_t high = low;
+		if (!lp_port_get(map, low))
+			continue;
+		while (high + 1 < LP_PORTS && lp_port_get(map, high + 1))
 			high++;
-		if (lp_port_get(map, low))
-			(void)fprintf(out, low < high ? "%s%u-%u" : "%s%u", ftell(out) ? "," : "",
-			              low, high);
+		(void)fprintf(out, low < high ? "%s%u-%u" : "%s%u", comma, low, high);
+		comma = ",";
+		low = high;
 	}
 	if (fclose(out) != 0)
 		return -ENOMEM;

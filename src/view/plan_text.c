@@ -242,8 +242,7 @@ static int put_warnings(const struct lp_style *style, FILE *out, const struct lp
 		                 "TIME_WAIT will be cut short at tcp_max_tw_buckets: nothing fails "
 		                 "by it, but what protects new connections from old segments is "
 		                 "gone.");
-	if (r == 0 && !plan->unknown && plan->wishes.role == LP_PLAN_CLIENT &&
-	    !plan->machine.ports.known)
+	if (r == 0 && !plan->unknown && lp_plan_lacks_ports(&plan->wishes, &plan->machine))
 		r = lp_style_say(style, out, 0, BODY, "The port range is not known: not judged.");
 	return r;
 }

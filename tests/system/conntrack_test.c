@@ -156,8 +156,8 @@ static void counters_are_read_by_anybody(void **state)
 		CPU_ZERO(&one);
 		CPU_SET((size_t)(cpu % sysconf(_SC_NPROCESSORS_ONLN)), &one);
 		must(sched_setaffinity(0, sizeof(one), &one));
-		_cleanup_(lab_fds_done) struct lab_fds fds = {
-		        0}; /* closed, it sends nothing again */
+		/* closed at once, so that it sends nothing again */
+		_cleanup_(lab_fds_done) struct lab_fds fds = {0};
 		must_count(lab_connect_many(&how, &t.to, 1, &fds), 1);
 	}
 	must(sched_setaffinity(0, sizeof(all), &all));

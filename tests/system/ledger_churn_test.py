@@ -120,8 +120,8 @@ def a_small_ledger_says_what_it_forgot(problems):
             if counted[0] > 2 * rows:
                 break
         shown = ledger.show()
-        # beside other ledgers that come and go, one of a hundred thousand was seen to be missed
-        # without being counted so; what this is about is what was forgotten
+        # beside other ledgers that come and go, one close of some hundred thousand was seen to be
+        # missed without being counted so, by a ledger of the usual size beside it just the same
         compare(problems, "small", counted, shown, spare=1 + counted[0] // 50000)
         compare_time_waits(problems, "small", ledger)
         if not shown["totals"]["lost_time_wait"]:

@@ -195,8 +195,7 @@ def a_closed_output_is_told(problems):
 def own_descriptors(*closed):
     """How many descriptors the command has of its own, by its own account."""
     with subprocess.Popen([LASTPORT, "--json", "--kind", "file-descriptors", "--reader", "diag"],
-                          env=WORLD,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          env=WORLD, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           preexec_fn=lambda: [os.close(fd) for fd in closed]) as child:
         answer = json.loads(child.stdout.read())
         return next(limit["used"] for limit in answer["limits"]

@@ -106,15 +106,6 @@ static void run(pid_t pid, const char *executable, enum lp_runtime runtime)
 	               "%s", executable);
 }
 
-static const char *step_with(const struct lp_remedy *remedy, const char *word)
-{
-	assert_non_null(remedy);
-	for (size_t i = 0; i < remedy->steps.n; i++)
-		if (strstr(remedy->steps.items[i], word))
-			return remedy->steps.items[i];
-	return NULL;
-}
-
 static void the_remedy_is_in_the_programs_words(void **state)
 {
 	(void)state;
@@ -124,9 +115,9 @@ static void the_remedy_is_in_the_programs_words(void **state)
 	const struct lp_finding *finding = scene_must(&scene, "short-connections");
 	assert_non_null(strstr(finding->summary, "nginx (nginx.service) opens 450.0"));
 	const struct lp_remedy *reuse = scene_remedy(finding, "reuse");
-	assert_non_null(step_with(reuse, "nginx: In the upstream block: keepalive 64;"));
-	assert_non_null(step_with(reuse, "https://nginx.org/"));
-	assert_non_null(step_with(scene_remedy(finding, "second"), "nginx: split_clients"));
+	assert_non_null(scene_step(reuse, "nginx: In the upstream block: keepalive 64;"));
+	assert_non_null(scene_step(reuse, "https://nginx.org/"));
+	assert_non_null(scene_step(scene_remedy(finding, "second"), "nginx: split_clients"));
 	scene_done(&scene);
 }
 
@@ -139,7 +130,7 @@ static void a_go_program_is_told_by_its_executable(void **state)
 	scene_judge(&scene);
 	const struct lp_finding *finding = scene_must(&scene, "short-connections");
 	assert_non_null(strstr(finding->summary, "api (812) opens"));
-	assert_non_null(step_with(scene_remedy(finding, "reuse"), "MaxIdleConnsPerHost"));
+	assert_non_null(scene_step(scene_remedy(finding, "reuse"), "MaxIdleConnsPerHost"));
 	scene_done(&scene);
 }
 
@@ -151,7 +142,7 @@ static void the_port_tells_the_service(void **state)
 	scene_judge(&scene);
 	const struct lp_remedy *reuse =
 	        scene_remedy(scene_must(&scene, "short-connections"), "reuse");
-	assert_non_null(step_with(reuse, "Redis: a pool"));
+	assert_non_null(scene_step(reuse, "Redis: a pool"));
 	scene_done(&scene);
 }
 
@@ -161,13 +152,13 @@ static void envoy_beside_istios_agent_is_istio(void **state)
 	scene_make(&scene);
 	own(scene_pool(&scene, "10.0.0.2", 0, 27000), 812, "envoy", NULL);
 	scene_judge(&scene);
-	assert_non_null(step_with(scene_remedy(scene_must(&scene, "short-connections"), "reuse"),
-	                          "Envoy: "));
+	assert_non_null(scene_step(scene_remedy(scene_must(&scene, "short-connections"), "reuse"),
+	                           "Envoy: "));
 	struct lp_process *agent = lp_snapshot_add_process(scene.snapshot);
 	*agent = (struct lp_process){.pid = 7, .command = "pilot-agent", .limit = 1024};
 	scene_judge(&scene);
-	assert_non_null(step_with(scene_remedy(scene_must(&scene, "short-connections"), "reuse"),
-	                          "Istio: In the DestinationRule"));
+	assert_non_null(scene_step(scene_remedy(scene_must(&scene, "short-connections"), "reuse"),
+	                           "Istio: In the DestinationRule"));
 	scene_done(&scene);
 }
 
@@ -181,12 +172,12 @@ static void who_sets_conntrack_max_is_told(void **state)
 	scene_judge(&scene);
 	const struct lp_remedy *more =
 	        scene_remedy(scene_must(&scene, "conntrack-near"), "more entries");
-	assert_null(step_with(more, "kube-proxy"));
+	assert_null(scene_step(more, "kube-proxy"));
 	struct lp_process *proxy = lp_snapshot_add_process(scene.snapshot);
 	*proxy = (struct lp_process){.pid = 7, .command = "kube-proxy", .limit = 1024};
 	scene_judge(&scene);
 	more = scene_remedy(scene_must(&scene, "conntrack-near"), "more entries");
-	assert_non_null(step_with(more, "maxPerCore"));
+	assert_non_null(scene_step(more, "maxPerCore"));
 	scene_done(&scene);
 }
 

@@ -279,3 +279,12 @@ int scene_end(void **state)
 	scene_done(*state);
 	return 0;
 }
+
+const char *scene_step(const struct lp_remedy *remedy, const char *word)
+{
+	assert_non_null(remedy);
+	for (size_t i = 0; i < remedy->steps.n; i++)
+		if (strstr(remedy->steps.items[i], word))
+			return remedy->steps.items[i];
+	return NULL;
+}

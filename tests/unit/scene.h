@@ -51,5 +51,7 @@ void scene_fine(struct scene *scene);
 const char *scene_not_judged(const struct scene *scene, const char *id);
 /* The remedy whose title has the word; NULL where there is none. */
 const struct lp_remedy *scene_remedy(const struct lp_finding *finding, const char *word);
+/* The first step of it that has the word; NULL where there is none. */
+const char *scene_step(const struct lp_remedy *remedy, const char *word);
 /* Fails the test unless the remedy changes that figure, and gives what it becomes. */
 double scene_becomes(const struct lp_remedy *remedy, const char *what);
