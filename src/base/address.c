@@ -40,6 +40,14 @@ bool lp_address_equal(const struct lp_address *a, const struct lp_address *b)
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
+bool lp_address_is_meant(const struct lp_address *written, const struct lp_address *a)
+{
+	struct lp_address same = *a;
+	if (!written->ifindex)
+		same.ifindex = 0;
+	return lp_address_equal(written, &same);
+}
+
 bool lp_address_is_any(const struct lp_address *a)
 {
 	struct lp_address any = lp_address_any(a->family);

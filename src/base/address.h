@@ -28,6 +28,10 @@ struct lp_address lp_address_make(int family, const void *bytes, uint32_t ifinde
 struct lp_address lp_address_any(int family);
 
 bool lp_address_equal(const struct lp_address *a, const struct lp_address *b);
+
+/* Whether an address is the one that somebody wrote: without a scope it is meant on every link. */
+bool lp_address_is_meant(const struct lp_address *written, const struct lp_address *a);
+
 bool lp_address_is_any(const struct lp_address *a);
 
 /* 127/8 and ::1: what tcp_tw_reuse=2 calls loopback (net/ipv4/tcp_ipv4.c, tcp_twsk_unique). */

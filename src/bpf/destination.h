@@ -18,6 +18,8 @@ static __always_inline void fill_destination(struct lp_ledger_destination *to,
 	to->family = IPV4;
 	to->port = bpf_ntohs(common->skc_dport);
 	to->netns = common->skc_net.net->ns.inum;
+	to->ifindex = 0;
+	to->zero = 0;
 	if (common->skc_family != IPV6)
 		return;
 	const __u32 *six = common->skc_v6_daddr.in6_u.u6_addr32;
@@ -30,6 +32,8 @@ static __always_inline void fill_destination(struct lp_ledger_destination *to,
 	words[2] = six[2];
 	words[3] = six[3];
 	to->family = IPV6;
+	if ((six[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000)) /* link-local */
+		to->ifindex = (__u32)common->skc_bound_dev_if;
 }
 
 /*

@@ -19,7 +19,7 @@ struct lp_each_event {
 	struct lp_ledger_destination to;
 	char command[16];
 };
-_Static_assert(sizeof(struct lp_each_event) == 64, "the same for both sides");
+_Static_assert(sizeof(struct lp_each_event) == 72, "the same for both sides");
 
 /* Bytes of the ring: a power of two, and whole pages. */
 #define LP_EACH_ROOM (1U << 20)

@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define LP_LEDGER_VERSION 1
+#define LP_LEDGER_VERSION 2
 
 /* Below the BPF file system: maps and the link are pinned in it under their names. */
 #define LP_LEDGER_FOLDER "lastport"
@@ -90,10 +90,12 @@ struct lp_ledger_owner_set {
 struct lp_ledger_destination {
 	__u8 remote[16];
 	__u32 netns;
+	__u32 ifindex; /* the scope of a link-local IPv6 address; else 0 */
 	__u16 port;
 	__u16 family; /* AF_INET or AF_INET6; 0: free */
+	__u32 zero;
 };
-_Static_assert(sizeof(struct lp_ledger_destination) == 24, "the same for both sides");
+_Static_assert(sizeof(struct lp_ledger_destination) == 32, "the same for both sides");
 
 /* How long connect() looked for a port: [i] below 2^(i+10) ns, and the last what took longer. */
 #define LP_LEDGER_TIMES 24
@@ -109,10 +111,9 @@ struct lp_ledger_search {
 	/* those of the stretches `stretch` (CLOCK_MONOTONIC >> 36), by its last bit */
 	__u32 stretch[2];
 	__u32 recent[2][LP_LEDGER_TIMES];
-	__u32 times[LP_LEDGER_TIMES]; /* of all stretches before */
-	__u64 spare[5];
+	__u64 times[LP_LEDGER_TIMES]; /* of all stretches before: 32 bits are full in days */
 };
-_Static_assert(sizeof(struct lp_ledger_search) == 384, "the same for both sides");
+_Static_assert(sizeof(struct lp_ledger_search) == 448, "the same for both sides");
 
 struct lp_ledger_search_set {
 	struct lp_ledger_search ways[LP_LEDGER_WAYS];
@@ -128,7 +129,7 @@ struct lp_ledger_refused {
 	__u64 no_port;    /* the range is exhausted */
 	__u64 bound_port; /* the port that bind() had given it already has this destination */
 	__u64 total_ns;   /* in the search */
-	__u64 spare[3];
+	__u64 spare[2];
 };
 _Static_assert(sizeof(struct lp_ledger_refused) == 128, "the same for both sides");
 

@@ -16,12 +16,12 @@ static __always_inline bool same_destination(const struct lp_ledger_destination 
                                              const struct lp_ledger_destination *b)
 {
 	return as_u64(a, 0) == as_u64(b, 0) && as_u64(a, 1) == as_u64(b, 1) &&
-	       as_u64(a, 2) == as_u64(b, 2);
+	       as_u64(a, 2) == as_u64(b, 2) && as_u64(a, 3) == as_u64(b, 3);
 }
 
 static __always_inline __u64 hash_destination(const struct lp_ledger_destination *to)
 {
-	return mix(as_u64(to, 0), mix(as_u64(to, 1), as_u64(to, 2)));
+	return mix(as_u64(to, 3), mix(as_u64(to, 0), mix(as_u64(to, 1), as_u64(to, 2))));
 }
 
 /* ---- how long the search took -------------------------------------------------------------- */

@@ -51,13 +51,13 @@ static const struct lp_limit *limit_at(const struct explaining *e, size_t index)
 static bool scope_is(const struct lp_scope *scope, const char *address_key, const char *port_key,
                      const struct lp_line *line)
 {
-	char wanted[LP_ADDRESS_TEXT];
+	struct lp_address told;
 	bool address = false, port = line->port == 0;
-	lp_address_text(&line->address, wanted);
 	for (size_t i = 0; i < scope->n; i++) {
 		const struct lp_scope_word *word = &scope->words[i];
 		address |= !strcmp(word->key, address_key) && word->type == LP_SCOPE_TEXT &&
-		           !strcmp(word->text, wanted);
+		           lp_address_parse(word->text, &told) == 0 &&
+		           lp_address_is_meant(&line->address, &told);
 		port |= !strcmp(word->key, port_key) && word->type == LP_SCOPE_NUMBER &&
 		        word->number == line->port;
 	}

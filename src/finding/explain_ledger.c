@@ -21,7 +21,7 @@ static bool is_asked_for(const struct lp_ledger_refusal *refusal, const struct l
 {
 	const struct lp_line *line = &query->line;
 	if (line->address.family)
-		return lp_address_equal(&refusal->remote, &line->address) &&
+		return lp_address_is_meant(&line->address, &refusal->remote) &&
 		       (!line->port || line->port == refusal->port);
 	return query->of != LP_QUERY_PID || refusal->party.pid == line->pid;
 }

@@ -37,7 +37,7 @@ static bool in_use(uint64_t seen)
 
 static struct lp_address address_of(const struct lp_ledger_destination *to)
 {
-	return lp_address_make(to->family, to->remote, 0);
+	return lp_address_make(to->family, to->remote, to->ifindex);
 }
 
 /* CLOCK_MONOTONIC as the kernel's programs read it, in ms since the epoch. */

@@ -129,7 +129,7 @@ static int take(void *context, const void *record, size_t size)
 	        .kind = refused ? LP_EVENT_REFUSED : LP_EVENT_CLOSED_FIRST,
 	        .count = 1,
 	        .has_remote = true,
-	        .remote = lp_address_make(single.to.family, single.to.remote, 0),
+	        .remote = lp_address_make(single.to.family, single.to.remote, single.to.ifindex),
 	        .remote_port = single.to.port,
 	};
 	lp_trace_who_fill(&singles->who, &party, 1, &event);

@@ -74,12 +74,16 @@ class Ledger:
 
     def memory(self):
         """Bytes of its tables, as the kernel counts them."""
-        pinned = Path(self.folder, "lastport", "ledger")
-        maps = (json.loads(subprocess.run(
-            ["bpftool", "--json", "map", "show", "pinned", pinned / table], check=True, text=True,
-            capture_output=True, env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
-            ).stdout) for table in TABLES)
-        return sum(each["bytes_memlock"] for each in maps)
+        return sum(json.loads(self.bpftool("--json", "map", "show", "pinned", self.pinned(table))
+                              )["bytes_memlock"] for table in TABLES)
+
+    def pinned(self, piece):
+        return Path(self.folder, "lastport", "ledger", piece)
+
+    @staticmethod
+    def bpftool(*arguments):
+        return subprocess.run(["bpftool", *arguments], check=True, text=True, capture_output=True,
+                              env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin"}).stdout
 
     def tell(self, *prefix):
         """(connections, what was lost): the join of each socket of our namespace.

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import errno
 import itertools
+import json
 import os
 import select
 import signal
@@ -15,7 +16,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from command import SOURCE, TIMEOUT_S, run_inside
+from command import SOURCE, TIMEOUT_S, Run, run_inside
 from ledger import Ledger
 
 TIME_WAIT = os.environ.get("TIME_WAIT", str(SOURCE / "build/bench/time_wait"))
@@ -23,6 +24,7 @@ SYSCTL = Path("/proc/sys/net/ipv4")
 LOW, PORTS = 40000, 16
 N = 7
 NUMBERS = itertools.count(2000)  # a port for each listener: none is met again
+LINK_LOCAL = "fe80::77"
 TO_NOBODY = "192.0.2.1"  # on a link that leads nowhere
 AF_UNSPEC = struct.pack("=H14x", 0)
 IP_BIND_ADDRESS_NO_PORT, TCP_FASTOPEN_CONNECT, MSG_FASTOPEN = 24, 30, 0x20000000
@@ -104,6 +106,63 @@ def each_way_of_connecting_is_counted(problems):
                 expect(problems, f"{name}, blocking {blocking}",
                        refusals(ledger, listener.where), {"no-port": N})
                 expect(problems, f"{name}, all", refusals(ledger), {"no-port": N})
+
+
+@contextlib.contextmanager
+def links(*names):
+    """Links that have one link-local address, all of them the same; their numbers."""
+    for name in names:
+        for command in (f"link add {name} type veth peer name {name}-end",
+                        f"link set {name}-end up", f"link set {name} up",
+                        f"-6 addr add {LINK_LOCAL}/64 dev {name} nodad"):
+            subprocess.run(["ip", *command.split()], check=True)
+    try:
+        yield [socket.if_nametoindex(name) for name in names]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "link", "del", name], check=True)
+
+
+def for_and_against(address, port, env):
+    """What explain says of a destination's ports."""
+    run = Run("explain", "--json", "--netns", "self", f"[{address}]:{port}", env=env)
+    cause = next(each for each in json.loads(run.out)["causes"] if each["kind"] == "local-ports")
+    return " ".join(cause["for"]), " ".join(cause["against"])
+
+
+def each_link_has_destinations_of_its_own(problems):
+    port = next(NUMBERS)
+    with links("one", "two") as numbers, Ledger() as ledger, contextlib.ExitStack() as stack:
+        one, two = ((LINK_LOCAL, port, 0, number) for number in numbers)
+        for where in (one, two):
+            listener = stack.enter_context(tcp(socket.AF_INET6))
+            listener.bind(where)
+            listener.listen(PORTS)
+        for _ in range(PORTS):
+            stack.enter_context(tcp(socket.AF_INET6)).connect(one)
+        for _ in range(N):
+            with tcp(socket.AF_INET6) as client:
+                connect(problems, client, one, REFUSED)
+        with tcp(socket.AF_INET6) as client:
+            connect(problems, client, two, 0)
+        of_one, of_two = (f"{LINK_LOCAL}%{number}" for number in numbers)
+        expect(problems, "refused", [refusals(ledger, (of, port)) for of in (of_one, of_two)],
+               [{"no-port": N}, {}])
+        expect(problems, "searched",
+               [search_to(ledger, (of, port))["connects"] for of in (of_one, of_two)],
+               [PORTS + N, 1])
+        for asked in (f"{LINK_LOCAL}%one", of_one, LINK_LOCAL):
+            told, against = for_and_against(asked, port, ledger.env)
+            if f"{N} connects of" not in told or "refused" in against:
+                problems.append(f"explain of {asked}: for {told!r}, against {against!r}")
+        told, against = for_and_against(f"{LINK_LOCAL}%two", port, ledger.env)
+        if "found no port" in told or "No such connect was refused" not in against:
+            problems.append(f"explain of the other link: for {told!r}, against {against!r}")
+        run = Run("status", "--json", "--netns", "self", env=ledger.env)
+        found = [each["summary"] for each in json.loads(run.out)["findings"]
+                 if each["id"] == "connects-refused"]
+        if len(found) != 1 or f"[{of_one}]:{port}" not in found[0]:
+            problems.append(f"findings: {found}")
 
 
 def one_socket_that_tries_again_is_counted_each_time(problems):
@@ -347,6 +406,49 @@ def half_of_the_range_is_where_the_search_becomes_long(problems):
         problems.append("the search was long where there was room")
 
 
+class Row(ctypes.Structure):
+    """struct lp_ledger_search of src/bpf/ledger.h."""
+    _fields_ = [("seen", ctypes.c_uint64), ("remote", ctypes.c_uint8 * 16),
+                ("netns", ctypes.c_uint32), ("ifindex", ctypes.c_uint32),
+                ("port", ctypes.c_uint16), ("family", ctypes.c_uint16), ("zero", ctypes.c_uint32),
+                ("total_ns", ctypes.c_uint64), ("unmeasured", ctypes.c_uint64),
+                ("stretch", ctypes.c_uint32 * 2), ("recent", ctypes.c_uint32 * 24 * 2),
+                ("times", ctypes.c_uint64 * 24)]
+
+
+def after_two_stretches(ledger, where, times):
+    """Makes it look as if the connects so far were of long ago, with so many more before them."""
+    table = ledger.pinned("searches")
+    for entry in json.loads(ledger.bpftool("--json", "map", "dump", "pinned", table)):
+        rows = (Row * 4).from_buffer(bytearray(int(byte, 16) for byte in entry["value"]))
+        for row in rows:
+            if row.port != where[1]:
+                continue
+            for slot in range(2):
+                row.stretch[slot] -= 2
+            for i in range(24):
+                row.times[i] += times * (row.recent[0][i] + row.recent[1][i])
+            ledger.bpftool("map", "update", "pinned", table, "key", *map(str, entry["key"]),
+                           "value", *map(str, bytes(rows)))
+            return
+    raise ValueError(f"no row for {where}")
+
+
+def connects_are_counted_beyond_32_bits(problems):
+    with Ledger("--memory", "1") as ledger, Listener() as listener:
+        for _ in range(PORTS):
+            with tcp() as client:
+                client.connect(listener.where)
+        problems += [] if search_to(ledger, listener.where)["connects"] == PORTS else ["lost some"]
+        after_two_stretches(ledger, listener.where, 2**32 - 1)
+        expected = PORTS * 2**32  # which all are in the first bucket, or in few
+        for i in range(3):
+            expect(problems, f"connects after {i} more",
+                   search_to(ledger, listener.where)["connects"], expected + i)
+            with tcp() as client:
+                connect(problems, client, listener.where, REFUSED)
+
+
 def prepare():
     (SYSCTL / "ip_local_port_range").write_text(f"{LOW}\t{LOW + PORTS - 1}")
     (SYSCTL / "tcp_tw_reuse").write_text("0")
@@ -354,6 +456,7 @@ def prepare():
 
 TESTS = [
     each_way_of_connecting_is_counted,
+    each_link_has_destinations_of_its_own,
     one_socket_that_tries_again_is_counted_each_time,
     a_socket_that_was_used_before_is_counted,
     a_port_of_ones_own_is_told_from_an_exhausted_range,
@@ -363,6 +466,7 @@ TESTS = [
     what_is_not_reached_is_not_counted,
     what_is_broken_off_is_not_counted,
     half_of_the_range_is_where_the_search_becomes_long,
+    connects_are_counted_beyond_32_bits,
 ]
 
 if __name__ == "__main__":

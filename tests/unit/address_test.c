@@ -117,6 +117,23 @@ static void what_is_no_address_with_port_sets_nothing(void **state)
 	assert_true(lp_address_equal(&address, &before));
 }
 
+static void without_a_scope_it_is_meant_on_every_link(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *written, *address;
+		bool meant;
+	} cases[] = {{"fe80::1", "fe80::1%3", true},    {"fe80::1%3", "fe80::1%3", true},
+	             {"fe80::1%3", "fe80::1%4", false}, {"fe80::1%3", "fe80::1", false},
+	             {"fe80::1", "fe80::2%3", false},   {"10.0.0.1", "10.0.0.1", true},
+	             {"10.0.0.1", "10.0.0.2", false}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lp_address written = unit_address(cases[i].written);
+		struct lp_address address = unit_address(cases[i].address);
+		assert_int_equal(lp_address_is_meant(&written, &address), cases[i].meant);
+	}
+}
+
 static void loopback_is_what_the_kernel_calls_so(void **state)
 {
 	(void)state;
@@ -150,5 +167,6 @@ UNIT_MAIN(cmocka_unit_test(text_there_and_back),
           cmocka_unit_test(a_scope_may_be_a_name), cmocka_unit_test(what_is_no_address_is_refused),
           cmocka_unit_test(ports_as_people_write_them),
           cmocka_unit_test(what_is_no_address_with_port_sets_nothing),
+          cmocka_unit_test(without_a_scope_it_is_meant_on_every_link),
           cmocka_unit_test(loopback_is_what_the_kernel_calls_so),
           cmocka_unit_test(the_wildcards_are_any))
