@@ -18,9 +18,11 @@
 
 /*
  * Below BPFFS/lastport/: everything is pinned in "ledger-new", which then becomes "ledger" at one
- * stroke. What stands there beside "ledger" is left over from one who was killed.
+ * stroke; the one before is "ledger-old" until it is gone. What stands there beside "ledger" is
+ * left over from one who was killed.
  */
 #define NEW LP_LEDGER_PINNED "-new"
+#define OLD LP_LEDGER_PINNED "-old"
 
 enum { WAIT_MS = 50, WAITS = 200 };
 
@@ -104,6 +106,17 @@ static int remove_pins(int folder, const char *name)
 	return unlinkat(folder, name, AT_REMOVEDIR) < 0 ? lp_errno() : 1;
 }
 
+/* What one who was killed left: the one before, if that is all there is, is on again. */
+static int clear_left_overs(int folder)
+{
+	int fresh = remove_pins(folder, NEW);
+	if (fresh < 0)
+		return fresh;
+	(void)renameat(folder, OLD, folder, LP_LEDGER_PINNED); /* never over one with pins */
+	int old = remove_pins(folder, OLD);
+	return old < 0 ? old : fresh || old;
+}
+
 int lp_ledger_off(const char *bpffs, enum lp_ledger_change *ret, struct lp_error *err)
 {
 	*ret = LP_LEDGER_UNCHANGED;
@@ -114,13 +127,13 @@ int lp_ledger_off(const char *bpffs, enum lp_ledger_change *ret, struct lp_error
 	_cleanup_(lp_close_fd) int folder = lock_folder(bpffs, root, false, err);
 	if (folder < 0)
 		return folder == -ENOENT ? 0 : folder;
-	int fresh = remove_pins(folder, NEW);
-	int was = fresh < 0 ? fresh : remove_pins(folder, LP_LEDGER_PINNED);
+	int left = clear_left_overs(folder);
+	int was = left < 0 ? left : remove_pins(folder, LP_LEDGER_PINNED);
 	if (was >= 0 && unlinkat(root, LP_LEDGER_FOLDER, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY)
 		was = lp_errno();
 	if (was < 0)
 		return tell(was, bpffs, err);
-	*ret = was || fresh ? LP_LEDGER_BEGUN : LP_LEDGER_UNCHANGED;
+	*ret = was || left ? LP_LEDGER_BEGUN : LP_LEDGER_UNCHANGED;
 	return 0;
 }
 
@@ -145,15 +158,30 @@ static int pin_pieces(const char *bpffs, int folder, const struct lp_ledger_load
 }
 
 /* What is on, if it is what is wished: 1. 0: a new one is wanted. */
-static int keep(const struct lp_ledger_wish *wish)
+static int keep(const struct lp_ledger_wish *wish, struct lp_error *err)
 {
 	_cleanup_(lp_ledger_closep) struct lp_ledger *ledger = NULL;
-	if (lp_ledger_open(wish->bpffs, &ledger, NULL) < 0)
+	int r = lp_ledger_open(wish->bpffs, &ledger, err);
+	if (r == -ENOENT || r == -EPROTO || r == -EUCLEAN)
 		return 0;
+	if (r < 0)
+		return r;
 	if (!wish->memory_mib)
 		return 1;
 	const struct lp_ledger_sizes sizes = lp_ledger_sizes(wish->memory_mib);
 	return lp_ledger_sockets(ledger) == sizes.sockets;
+}
+
+/* The new one becomes the one that is on. 1: there was another one. */
+static int take_place(int folder)
+{
+	bool was = renameat(folder, LP_LEDGER_PINNED, folder, OLD) == 0;
+	if (!was && errno != ENOENT)
+		return lp_errno();
+	if (renameat(folder, NEW, folder, LP_LEDGER_PINNED) < 0)
+		return lp_errno();
+	int r = remove_pins(folder, OLD);
+	return r < 0 ? r : was;
 }
 
 /* In place of what is there, which is given up only when the new one stands ready. */
@@ -165,21 +193,27 @@ static int replace(const struct lp_ledger_wish *wish, int folder, enum lp_ledger
 	                       err);
 	if (r < 0)
 		return r;
-	int was = remove_pins(folder, LP_LEDGER_PINNED);
-	if (was < 0)
-		return tell(was, wish->bpffs, err);
 	r = lp_ledger_attach(loaded, err);
 	if (r < 0)
 		return r;
 	r = pin_pieces(wish->bpffs, folder, loaded);
-	if (r == 0 && renameat(folder, NEW, folder, LP_LEDGER_PINNED) < 0)
-		r = lp_errno();
-	if (r < 0) {
-		(void)remove_pins(folder, NEW);
-		return tell(r, wish->bpffs, err);
+	int was = r < 0 ? r : take_place(folder);
+	if (was < 0) {
+		(void)clear_left_overs(folder);
+		return tell(was, wish->bpffs, err);
 	}
 	*ret = was ? LP_LEDGER_REPLACED : LP_LEDGER_BEGUN;
 	return 0;
+}
+
+static int turn_on(const struct lp_ledger_wish *wish, int folder, enum lp_ledger_change *ret,
+                   struct lp_error *err)
+{
+	int r = clear_left_overs(folder);
+	if (r < 0)
+		return tell(r, wish->bpffs, err);
+	r = keep(wish, err);
+	return r ? r : replace(wish, folder, ret, err);
 }
 
 int lp_ledger_on(const struct lp_ledger_wish *wish, enum lp_ledger_change *ret,
@@ -190,15 +224,10 @@ int lp_ledger_on(const struct lp_ledger_wish *wish, enum lp_ledger_change *ret,
 	if (root < 0)
 		return root;
 	_cleanup_(lp_close_fd) int folder = lock_folder(wish->bpffs, root, true, err);
-	if (folder < 0)
-		return folder;
-	int r = remove_pins(folder, NEW);
-	if (r < 0)
-		return tell(r, wish->bpffs, err);
-	if (keep(wish))
+	int r = folder < 0 ? folder : turn_on(wish, folder, ret, err);
+	if (r >= 0)
 		return 0;
-	r = replace(wish, folder, ret, err);
-	if (r < 0) /* leaves nothing where nothing was */
-		(void)unlinkat(root, LP_LEDGER_FOLDER, AT_REMOVEDIR);
+	/* leaves nothing where nothing was */
+	(void)unlinkat(root, LP_LEDGER_FOLDER, AT_REMOVEDIR);
 	return r;
 }

@@ -32,7 +32,8 @@ struct lp_ledger_wish {
 /*
  * Makes it be on, with what it remembers left alone where it is so already. 0 and *ret; else a
  * negative errno and `err`: -EPERM what is missing, -EMEDIUMTYPE no BPF file system is there,
- * -EBUSY another one is at it, -EOPNOTSUPP this kernel or this build can't.
+ * -EBUSY another one is at it, -EOPNOTSUPP this kernel or this build can't. Where it fails, what
+ * was on before still is.
  */
 int lp_ledger_on(const struct lp_ledger_wish *wish, enum lp_ledger_change *ret,
                  struct lp_error *err);

@@ -55,13 +55,7 @@ static int tell_refusal(int error, struct lp_error *err)
 		return lp_fail(err, ENOMEM,
 		               "there is not enough memory for the ledger: a smaller "
 		               "--memory may do");
-	int r = lp_bpf_rights("the ledger", err);
-	if (r < 0)
-		return r;
-	return lp_fail(err, EOPNOTSUPP,
-	               "the kernel does not load the ledger's program (%s): Linux 5.15 or later "
-	               "with BTF does, outside containers",
-	               strerror(-error));
+	return lp_bpf_refused("the ledger", "5.15", error, err);
 }
 
 static void set_sizes(struct ledger *programs, const struct lp_ledger_sizes *sizes)

@@ -112,7 +112,7 @@ static int look_once(const struct lp_kernel *kernel, const struct lp_look_option
 	if (r == 0)
 		r = lp_report_programs(kernel, &report->view);
 	if (r == 0 && notes.ledger)
-		r = lp_ledger_read(notes.ledger, &report->view.snapshot->ledger);
+		r = lp_ledger_read(notes.ledger, kernel, &report->view.snapshot->ledger);
 	if (r == 0)
 		r = forecast_all(&report->view);
 	if (r == 0)

@@ -146,7 +146,7 @@ static int read_ledger(const struct lastport_ledger_options *given, struct lastp
 	_cleanup_(lp_ledger_closep) struct lp_ledger *open = NULL;
 	r = lp_ledger_open(options.bpffs, &open, err);
 	if (r == 0)
-		r = lp_ledger_read(open, &ledger->facts);
+		r = lp_ledger_read(open, &kernel, &ledger->facts);
 	if (r == 0)
 		r = read_names(&kernel, ledger->facts);
 	return r;

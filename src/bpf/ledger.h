@@ -59,6 +59,17 @@ static inline __u32 lp_ledger_row(__u64 cookie, __u32 i, __u32 mask)
 	return i ? ((low * 0x9e3779b1U >> 7) + i * 0x3c6ef372U) & mask : low & mask;
 }
 
+/* A TIME_WAIT's minute, and another one before it where FIN_WAIT2 was kept so. */
+#define LP_LEDGER_TIME_WAIT_NS 61000000000ULL
+
+/* Whether the TIME_WAIT is gone, so that the row is free. now: ns of the kernel's CLOCK_MONOTONIC.
+ */
+static inline int lp_ledger_is_over(const struct lp_ledger_socket *s, __u64 now)
+{
+	__u64 life = LP_LEDGER_TIME_WAIT_NS * (s->flags & LP_LEDGER_FIN_WAIT2 ? 2 : 1);
+	return s->flags & LP_LEDGER_TIME_WAIT && s->since + life < now;
+}
+
 /* A process in a namespace and a cgroup. */
 struct lp_ledger_process {
 	__u64 start;  /* ns since boot when it began: /proc/PID/stat's starttime, in ticks there */

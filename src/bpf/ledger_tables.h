@@ -10,8 +10,7 @@
 /* How often a row is tried for that another processor is giving away. */
 #define TRIES 4
 
-#define TIME_WAIT_NS 61000000000ULL
-#define SECOND_NS    1000000000ULL
+#define SECOND_NS 1000000000ULL
 
 /* Rows of `sockets` and sets of the other tables, less one: the sizes are chosen when the programs
  * are loaded. */
@@ -113,7 +112,7 @@ static __always_inline void forget_owner(const struct lp_ledger_owner *owner, __
 	struct lp_ledger_control *c = controls();
 	if (!c || !seen)
 		return;
-	if (seen + TIME_WAIT_NS > now)
+	if (seen + LP_LEDGER_TIME_WAIT_NS > now)
 		count(c->lost_owners);
 	__sync_fetch_and_add(&c->gone_opened, owner->opened);
 	__sync_fetch_and_add(&c->gone_closed_first, owner->closed_first);
@@ -215,12 +214,6 @@ static __always_inline struct lp_ledger_socket *find_socket(__u64 cookie)
 	return NULL;
 }
 
-static __always_inline bool is_over(const struct lp_ledger_socket *s, __u64 now)
-{
-	__u64 life = s->flags & LP_LEDGER_FIN_WAIT2 ? 2 * TIME_WAIT_NS : TIME_WAIT_NS;
-	return s->flags & LP_LEDGER_TIME_WAIT && s->since + life < now;
-}
-
 /* What is free or over goes first, then what is there longest. cookie: as it was read, once. */
 static __always_inline __u64 worth(const struct lp_ledger_socket *s, __u64 cookie, __u64 now)
 {
@@ -228,7 +221,7 @@ static __always_inline __u64 worth(const struct lp_ledger_socket *s, __u64 cooki
 		return 0;
 	if (cookie == LP_LEDGER_BUSY)
 		return ~0ULL;
-	return is_over(s, now) ? 1 : s->since;
+	return lp_ledger_is_over(s, now) ? 1 : s->since;
 }
 
 static __always_inline __u64 cookie_now(const struct lp_ledger_socket *s)

@@ -5,8 +5,8 @@
 
 #include "kernel/scan.h"
 
-/* CAP_SYS_ADMIN has in it what the other two give. */
-int lp_bpf_rights(const char *who, struct lp_error *err)
+/* CAP_SYS_ADMIN has in it what the other two give. 0: all are there. */
+static int tell_missing(const char *who, struct lp_error *err)
 {
 	bool bpf = lp_has_capability(CAP_BPF), perfmon = lp_has_capability(CAP_PERFMON);
 	if (lp_has_capability(CAP_SYS_ADMIN) || (bpf && perfmon))
@@ -15,11 +15,31 @@ int lp_bpf_rights(const char *who, struct lp_error *err)
 	               bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON");
 }
 
-int lp_bpf_refused(int error, const char *since, struct lp_error *err)
+int lp_bpf_refused(const char *who, const char *since, int error, struct lp_error *err)
 {
+	switch (error) {
+	case -EMFILE:
+		return lp_fail(err, EMFILE, "%s needs more descriptors than this process may have",
+		               who);
+	case -ENFILE:
+		return lp_fail(err, ENFILE, "%s needs descriptors, and the system has no more",
+		               who);
+	case -ENOMEM:
+		return lp_fail(err, ENOMEM, "there is not enough memory for %s", who);
+	default:
+		break;
+	}
+	/* without CAP_PERFMON it may be EINVAL */
+	int r = tell_missing(who, err);
+	if (r < 0)
+		return r;
 	if (error == -EPERM || error == -EACCES)
-		return lp_fail(err, EPERM, "a program in the kernel needs CAP_BPF and CAP_PERFMON");
-	return lp_fail(err, -error,
-	               "the kernel does not load the program (%s): Linux %s or later with BTF does",
-	               strerror(-error), since);
+		return lp_fail(err, EPERM,
+		               "the kernel does not allow %s: in a user namespace, in most "
+		               "containers and under lockdown it loads no such programs",
+		               who);
+	return lp_fail(err, EOPNOTSUPP,
+	               "the kernel does not load what %s needs (%s): Linux %s or later with BTF "
+	               "does",
+	               who, strerror(-error), since);
 }

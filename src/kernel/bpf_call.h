@@ -76,10 +76,8 @@ static inline int lp_bpf_info(int fd, void *info, size_t size)
 }
 
 /*
- * Whether a program may be loaded: 0, or -EPERM, and err says which of CAP_BPF and CAP_PERFMON
- * `who` ("the ledger") needs and this process has not.
+ * Says why the kernel did not load or attach the programs that `who` ("the ledger") needs, which
+ * Linux does from the version `since` on. -EPERM: this process may not; -EMFILE, -ENFILE, -ENOMEM;
+ * else -EOPNOTSUPP.
  */
-int lp_bpf_rights(const char *who, struct lp_error *err);
-
-/* Says why the kernel did not load a program, which Linux does from the version `since` on. */
-int lp_bpf_refused(int error, const char *since, struct lp_error *err);
+int lp_bpf_refused(const char *who, const char *since, int error, struct lp_error *err);

@@ -82,17 +82,6 @@ void lp_bpf_reader_close(struct lp_bpf_reader *reader)
 	free(reader);
 }
 
-static int tell_refusal(int error, struct lp_error *why)
-{
-	int r = lp_bpf_rights("reading the kernel's tables", why);
-	if (r < 0)
-		return r;
-	return lp_fail(why, -error,
-	               "the kernel does not load programs that read its tables (%s): Linux 6.9 or "
-	               "later with BTF does, outside containers",
-	               strerror(-error));
-}
-
 static int load(struct lp_bpf_reader *reader, struct lp_error *why)
 {
 	reader->programs = sample__open();
@@ -100,7 +89,7 @@ static int load(struct lp_bpf_reader *reader, struct lp_error *why)
 		return lp_fail(why, ENOMEM, "out of memory");
 	int r = sample__load(reader->programs);
 	if (r < 0)
-		return tell_refusal(r, why);
+		return lp_bpf_refused("reading the kernel's tables", "6.9", r, why);
 	void *out = mmap(NULL, OUT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 	                 reader->programs->maps.sampled.map_fd, 0);
 	if (out == MAP_FAILED)

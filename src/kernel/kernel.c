@@ -6,10 +6,22 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "kernel/scan.h"
+#include "kernel/text.h"
+
 static int open_dir(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? lp_errno() : fd;
+}
+
+/* Without the file (before Linux 5.6, or CONFIG_TIME_NS) there are no such namespaces. */
+static void read_timens(struct lp_kernel *kernel)
+{
+	char text[LP_TEXT_SMALL];
+	if (lp_read_text(kernel->proc, "self/timens_offsets", text, sizeof(text)) >= 0)
+		(void)lp_timens_parse(text, &kernel->timens);
 }
 
 int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err)
@@ -32,7 +44,13 @@ int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err)
 	kernel->run_netns = fd < 0 ? -1 : fd;
 	fd = open_dir("/");
 	kernel->root = fd < 0 ? -1 : fd;
+	read_timens(kernel);
 	return 0;
+}
+
+int64_t lp_kernel_ns(const struct lp_kernel *kernel)
+{
+	return lp_clock_ns() - kernel->timens.monotonic_ns;
 }
 
 static void close_one(int fd)

@@ -9,18 +9,30 @@
 #include "base/error.h"
 #include "snapshot/snapshot.h"
 
+/* Where a task is below /proc: "PID" or, where its first thread is gone, "PID/task/TID". */
+enum { LP_TASK_BASE = 48 };
+
+/* What the caller's time namespace adds to the kernel's clocks. 0 outside of one. */
+struct lp_timens {
+	int64_t monotonic_ns, boottime_ns;
+};
+
 /* Descriptors are the caller's. */
 struct lp_kernel {
 	int proc;      /* open /proc */
 	int sys;       /* open /sys, or -1 */
 	int run_netns; /* open /run/netns, or -1 where there is none */
 	int root;      /* open /, below which configuration and the kernel log are, or -1 */
+	struct lp_timens timens;
 };
 #define LP_KERNEL_NONE ((struct lp_kernel){.proc = -1, .sys = -1, .run_netns = -1, .root = -1})
 
 /* Opens the running machine's. 0, or -EIO with err set: without /proc nothing works. */
 int lp_kernel_open(struct lp_kernel *kernel, struct lp_error *err);
 void lp_kernel_close(struct lp_kernel *kernel);
+
+/* Nanoseconds of CLOCK_MONOTONIC as the kernel itself, its log and its programs have it. */
+int64_t lp_kernel_ns(const struct lp_kernel *kernel);
 
 /* ---- proc texts: each parser takes the text, each reader takes the descriptor -------------- */
 

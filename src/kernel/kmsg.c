@@ -201,9 +201,9 @@ int lp_kmsg_take(struct lp_kmsg *kmsg, const char *record, ssize_t n, struct lp_
  * The log's clock is local_clock(): like CLOCK_MONOTONIC it stands while the machine sleeps, but no
  * time server steers it, so that it may be some seconds off after some days.
  */
-static int64_t boot_ms(void)
+static int64_t boot_ms(const struct lp_kernel *kernel)
 {
-	return lp_clock_wall_ms() - lp_clock_ns() / 1000000;
+	return lp_clock_wall_ms() - lp_kernel_ns(kernel) / 1000000;
 }
 
 int lp_kmsg_open(const struct lp_kernel *kernel, bool at_end, struct lp_kmsg *ret)
@@ -215,7 +215,7 @@ int lp_kmsg_open(const struct lp_kernel *kernel, bool at_end, struct lp_kmsg *re
 	        openat(kernel->root, "dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || (at_end && lseek(fd, 0, SEEK_END) < 0))
 		return lp_errno();
-	ret->boot_ms = boot_ms();
+	ret->boot_ms = boot_ms(kernel);
 	ret->fd = lp_take_fd(fd);
 	return 0;
 }

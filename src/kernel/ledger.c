@@ -74,7 +74,7 @@ static int tell_closed(int error, struct lp_error *why)
 	case -EPERM:
 		return lp_fail(why, -error,
 		               "the ledger can't be read: this needs root, or "
-		               "CAP_DAC_READ_SEARCH and CAP_BPF");
+		               "CAP_DAC_OVERRIDE and CAP_BPF");
 	default:
 		return lp_fail(why, -error, "the ledger can't be read: %s", strerror(-error));
 	}
@@ -225,7 +225,6 @@ bool lp_ledger_find(const struct lp_ledger *ledger, uint64_t cookie, struct lp_l
 		        .opener = row->opener,
 		        .closer = row->closer,
 		        .flags = row->flags,
-		        .since_ns = (int64_t)row->since,
 		};
 		return LP_LEDGER_LOAD(row->cookie) == cookie; /* else it was given away */
 	}

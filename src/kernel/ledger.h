@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "bpf/ledger.h"
+#include "kernel/kernel.h"
 #include "snapshot/ledger.h"
 
 struct lp_ledger;
@@ -39,7 +40,6 @@ static inline void lp_ledger_closep(struct lp_ledger **ledger)
 struct lp_ledger_life {
 	uint32_t opener, closer; /* for lp_ledger_party(); LP_LEDGER_NOBODY: not known */
 	unsigned flags;          /* LP_LEDGER_CLOSED_FIRST … of bpf/ledger.h */
-	int64_t since_ns;        /* CLOCK_MONOTONIC: its last change that is noted */
 };
 
 /*
@@ -58,7 +58,8 @@ int64_t lp_ledger_since_ms(const struct lp_ledger *ledger);
 uint64_t lp_ledger_lost(const struct lp_ledger *ledger);
 
 /* Everything but the sockets. 0 or -ENOMEM; *ret is the caller's. */
-int lp_ledger_read(const struct lp_ledger *ledger, struct lp_ledger_facts **ret);
+int lp_ledger_read(const struct lp_ledger *ledger, const struct lp_kernel *kernel,
+                   struct lp_ledger_facts **ret);
 
 /* Sockets that it can remember. */
 uint64_t lp_ledger_sockets(const struct lp_ledger *ledger);

@@ -40,10 +40,18 @@ static struct lp_address address_of(const struct lp_ledger_destination *to)
 	return lp_address_make(to->family, to->remote, to->ifindex);
 }
 
-/* CLOCK_MONOTONIC as the kernel's programs read it, in ms since the epoch. */
-static int64_t wall_ms(uint64_t ns)
+/* The ledger while it is read. */
+struct reading {
+	const struct lp_ledger *ledger;
+	struct lp_ledger_facts *facts;
+	int64_t wall_ms;
+	uint64_t now; /* the same moment by the clock of the programs, ns */
+};
+
+/* A time of the programs in ms since the epoch. */
+static int64_t wall_ms(const struct reading *reading, uint64_t ns)
 {
-	return lp_clock_wall_ms() - (lp_clock_ns() - (int64_t)ns) / 1000000;
+	return reading->wall_ms - (int64_t)(reading->now - ns) / 1000000;
 }
 
 /* ---- owners -------------------------------------------------------------------------------- */
@@ -98,10 +106,12 @@ static void merge_actors(struct lp_ledger_facts *facts, size_t from)
 	}
 }
 
-static int read_actors(const struct lp_ledger *ledger, struct lp_ledger_facts *facts)
+static int read_actors(const struct reading *reading)
 {
+	const struct lp_ledger *ledger = reading->ledger;
 	const struct lp_ledger_owner_set *sets = ledger->owners.rows;
 	const struct lp_ledger_control *control = ledger->control;
+	struct lp_ledger_facts *facts = reading->facts;
 	size_t room = 0;
 	facts->opened = control->gone_opened;
 	facts->closed_first = control->gone_closed_first;
@@ -124,9 +134,10 @@ static int read_actors(const struct lp_ledger *ledger, struct lp_ledger_facts *f
 
 /* ---- refused connects ---------------------------------------------------------------------- */
 
-static int add_refusal(struct lp_ledger_facts *facts, size_t *room,
+static int add_refusal(const struct reading *reading, size_t *room,
                        const struct lp_ledger_refused *row, enum lp_refusal why, uint64_t refused)
 {
+	struct lp_ledger_facts *facts = reading->facts;
 	if (!refused)
 		return 0;
 	if (!lp_array_grow(&facts->refusals, room, facts->n_refusals, sizeof(*facts->refusals)))
@@ -137,8 +148,8 @@ static int add_refusal(struct lp_ledger_facts *facts, size_t *room,
 	        .port = row->to.port,
 	        .why = why,
 	        .refused = refused,
-	        .first_ms = wall_ms(row->first),
-	        .last_ms = wall_ms(row->seen),
+	        .first_ms = wall_ms(reading, row->first),
+	        .last_ms = wall_ms(reading, row->seen),
 	        .all = row->no_port + row->bound_port,
 	        .all_ns = row->total_ns,
 	};
@@ -154,9 +165,10 @@ static int compare_refusals(const void *a, const void *b)
 	return x->party.pid - y->party.pid;
 }
 
-static int read_refusals(const struct lp_ledger *ledger, struct lp_ledger_facts *facts,
-                         uint64_t *used)
+static int read_refusals(const struct reading *reading, uint64_t *used)
 {
+	const struct lp_ledger *ledger = reading->ledger;
+	struct lp_ledger_facts *facts = reading->facts;
 	const struct lp_ledger_refused_set *sets = ledger->refusals.rows;
 	size_t room = 0;
 	int r = 0;
@@ -166,9 +178,10 @@ static int read_refusals(const struct lp_ledger *ledger, struct lp_ledger_facts 
 		if (!in_use(LP_LEDGER_LOAD(row->seen)))
 			continue;
 		(*used)++;
-		r = add_refusal(facts, &room, row, LP_REFUSAL_NO_PORT, row->no_port);
+		r = add_refusal(reading, &room, row, LP_REFUSAL_NO_PORT, row->no_port);
 		if (r == 0)
-			r = add_refusal(facts, &room, row, LP_REFUSAL_BOUND_PORT, row->bound_port);
+			r = add_refusal(reading, &room, row, LP_REFUSAL_BOUND_PORT,
+			                row->bound_port);
 	}
 	if (facts->n_refusals)
 		qsort(facts->refusals, facts->n_refusals, sizeof(*facts->refusals),
@@ -178,9 +191,10 @@ static int read_refusals(const struct lp_ledger *ledger, struct lp_ledger_facts 
 
 /* ---- the search ---------------------------------------------------------------------------- */
 
-static void copy_times(const struct lp_ledger_search *row, struct lp_ledger_search_times *ret)
+static void copy_times(const struct reading *reading, const struct lp_ledger_search *row,
+                       struct lp_ledger_search_times *ret)
 {
-	uint32_t now = (uint32_t)(lp_clock_ns() >> LP_LEDGER_STRETCH_BITS);
+	uint32_t now = (uint32_t)(reading->now >> LP_LEDGER_STRETCH_BITS);
 	for (size_t i = 0; i < LP_SEARCH_TIMES; i++)
 		ret->times[i] = row->times[i];
 	for (size_t slot = 0; slot < 2; slot++) {
@@ -192,9 +206,10 @@ static void copy_times(const struct lp_ledger_search *row, struct lp_ledger_sear
 	}
 }
 
-static int add_search(struct lp_ledger_facts *facts, size_t *room,
+static int add_search(const struct reading *reading, size_t *room,
                       const struct lp_ledger_search *row)
 {
+	struct lp_ledger_facts *facts = reading->facts;
 	if (!lp_array_grow(&facts->searches, room, facts->n_searches, sizeof(*facts->searches)))
 		return -ENOMEM;
 	struct lp_ledger_search_times *search = &facts->searches[facts->n_searches++];
@@ -205,7 +220,7 @@ static int add_search(struct lp_ledger_facts *facts, size_t *room,
 	        .total_ns = row->total_ns,
 	        .unmeasured = row->unmeasured,
 	};
-	copy_times(row, search);
+	copy_times(reading, row, search);
 	return 0;
 }
 
@@ -218,8 +233,10 @@ static int compare_searches(const void *a, const void *b)
 	return memcmp(&x->remote, &y->remote, sizeof(x->remote));
 }
 
-static int read_searches(const struct lp_ledger *ledger, struct lp_ledger_facts *facts)
+static int read_searches(const struct reading *reading)
 {
+	const struct lp_ledger *ledger = reading->ledger;
+	struct lp_ledger_facts *facts = reading->facts;
 	const struct lp_ledger_search_set *sets = ledger->searches.rows;
 	size_t room = 0;
 	int r = 0;
@@ -227,7 +244,7 @@ static int read_searches(const struct lp_ledger *ledger, struct lp_ledger_facts 
 		const struct lp_ledger_search *row =
 		        &sets[i / LP_LEDGER_WAYS].ways[i % LP_LEDGER_WAYS];
 		if (in_use(LP_LEDGER_LOAD(row->seen)))
-			r = add_search(facts, &room, row);
+			r = add_search(reading, &room, row);
 	}
 	if (facts->n_searches)
 		qsort(facts->searches, facts->n_searches, sizeof(*facts->searches),
@@ -237,12 +254,14 @@ static int read_searches(const struct lp_ledger *ledger, struct lp_ledger_facts 
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-static uint64_t sockets_used(const struct lp_ledger *ledger)
+/* Nothing takes away the row of a TIME_WAIT that is over; it is free for the next one even so. */
+static uint64_t sockets_used(const struct reading *reading)
 {
-	const struct lp_ledger_socket *rows = ledger->sockets.rows;
+	const struct lp_ledger_map *sockets = &reading->ledger->sockets;
+	const struct lp_ledger_socket *rows = sockets->rows;
 	uint64_t used = 0;
-	for (uint32_t i = 0; i < ledger->sockets.sets; i++)
-		used += rows[i].cookie != 0;
+	for (uint32_t i = 0; i < sockets->sets; i++)
+		used += rows[i].cookie && !lp_ledger_is_over(&rows[i], reading->now);
 	return used;
 }
 
@@ -265,18 +284,23 @@ static struct lp_figure read_missed(const struct lp_ledger *ledger)
 	return lp_figure(info.recursion_misses);
 }
 
-int lp_ledger_read(const struct lp_ledger *ledger, struct lp_ledger_facts **ret)
+int lp_ledger_read(const struct lp_ledger *ledger, const struct lp_kernel *kernel,
+                   struct lp_ledger_facts **ret)
 {
 	_cleanup_(lp_ledger_facts_freep) struct lp_ledger_facts *facts = calloc(1, sizeof(*facts));
 	const struct lp_ledger_control *control = ledger->control;
+	const struct reading reading = {.ledger = ledger,
+	                                .facts = facts,
+	                                .wall_ms = lp_clock_wall_ms(),
+	                                .now = (uint64_t)lp_kernel_ns(kernel)};
 	uint64_t refusals = 0;
 	if (!facts)
 		return -ENOMEM;
-	int r = read_actors(ledger, facts);
+	int r = read_actors(&reading);
 	if (r == 0)
-		r = read_refusals(ledger, facts, &refusals);
+		r = read_refusals(&reading, &refusals);
 	if (r == 0)
-		r = read_searches(ledger, facts);
+		r = read_searches(&reading);
 	if (r < 0)
 		return r;
 	facts->since_ms = (int64_t)control->since_ms;
@@ -284,7 +308,7 @@ int lp_ledger_read(const struct lp_ledger *ledger, struct lp_ledger_facts **ret)
 	facts->lost_time_wait = control->lost_time_wait;
 	facts->unowned = control->unowned;
 	facts->missed = read_missed(ledger);
-	facts->tables[0] = table("sockets", sockets_used(ledger), ledger->sockets.sets,
+	facts->tables[0] = table("sockets", sockets_used(&reading), ledger->sockets.sets,
 	                         control->lost_open + control->lost_time_wait + control->busy);
 	facts->tables[1] =
 	        table("owners", facts->n_actors, rows_of(&ledger->owners), control->lost_owners);

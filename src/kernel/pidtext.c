@@ -99,6 +99,36 @@ int lp_fd_size_parse(const char *text, uint64_t *ret)
 	return 0;
 }
 
+/* The seconds may be below 0; the nanoseconds behind them are added even so. */
+static int parse_offset(const char *text, const char *clock, int64_t *ret)
+{
+	enum { NS = 1000000000 };
+	static const uint64_t most_s = INT64_MAX / NS - 1;
+	const char *at = find_value(text, clock);
+	uint64_t s, ns;
+	if (!at)
+		return -EINVAL;
+	bool below = *at == '-';
+	at += below;
+	if (lp_number_parse(&at, most_s, &s) < 0 || *at != ' ')
+		return -EINVAL;
+	at += strspn(at, " ");
+	if (lp_number_parse(&at, NS - 1, &ns) < 0 || *at != '\n')
+		return -EINVAL;
+	*ret = (below ? -(int64_t)s : (int64_t)s) * NS + (int64_t)ns;
+	return 0;
+}
+
+int lp_timens_parse(const char *text, struct lp_timens *ret)
+{
+	struct lp_timens read;
+	if (parse_offset(text, "monotonic ", &read.monotonic_ns) < 0 ||
+	    parse_offset(text, "boottime ", &read.boottime_ns) < 0)
+		return -EINVAL;
+	*ret = read;
+	return 0;
+}
+
 int lp_netns_link_parse(const char *text, uint64_t *ret)
 {
 	static const char start[] = "net:[";

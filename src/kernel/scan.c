@@ -213,15 +213,19 @@ int lp_netns_scan_unreached(const struct lp_kernel *kernel, const struct lp_netn
 	return 0;
 }
 
+static struct lp_holder holder_of(const struct lp_task *task)
+{
+	struct lp_holder holder = {.pid = task->pid, .open = task->open};
+	memcpy(holder.base, task->base, sizeof(holder.base));
+	return holder;
+}
+
 static int add_holder(struct lp_netns_scan *scan, const struct lp_task *task)
 {
 	if (!lp_array_grow(&scan->holders, &scan->room_holders, scan->n_holders,
 	                   sizeof(*scan->holders)))
 		return -ENOMEM;
-	struct lp_holder *holder = &scan->holders[scan->n_holders++];
-	holder->pid = task->pid;
-	holder->open = task->open;
-	memcpy(holder->base, task->base, sizeof(holder->base));
+	scan->holders[scan->n_holders++] = holder_of(task);
 	return 0;
 }
 
@@ -233,10 +237,11 @@ int lp_netns_scan_task(const struct lp_kernel *kernel, struct lp_netns_list *lis
 	int r = scan_process(list, task);
 	if (r < 0)
 		return r;
-	if (!list->scan->enter)
-		return list->sockets && task->open
-		               ? lp_sockfds_unsearched(list->sockets, task->pid, task->open)
-		               : 0;
+	if (!list->scan->enter) {
+		const struct lp_holder holder = holder_of(task);
+		return list->sockets && task->open ? lp_sockfds_unsearched(list->sockets, &holder)
+		                                   : 0;
+	}
 	/* a thread needs root's power to go elsewhere alone; links of "task" count its threads */
 	if (task->uid == 0 && fstatat(task->dir, "task", &st, 0) == 0 && st.st_nlink > DOTS + 1)
 		r = scan_threads(list, task, (size_t)st.st_nlink - DOTS - 1);
@@ -313,8 +318,7 @@ int lp_netns_scan_descriptors(const struct lp_kernel *kernel, struct lp_snapshot
 			left_out += search.holder->open;
 			processes++;
 			if (list->sockets &&
-			    lp_sockfds_unsearched(list->sockets, search.holder->pid,
-			                          search.holder->open) < 0)
+			    lp_sockfds_unsearched(list->sockets, search.holder) < 0)
 				return -ENOMEM;
 			continue;
 		}

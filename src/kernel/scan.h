@@ -8,6 +8,7 @@
 
 #include "kernel/inode_map.h"
 #include "kernel/kernel.h"
+#include "kernel/sockfds.h"
 
 /* A process, or the thread that stands for it where its leader is gone. */
 struct lp_task {
@@ -16,7 +17,7 @@ struct lp_task {
 	uid_t uid;     /* effective, or root's where it is not dumpable */
 	uint64_t open; /* descriptors */
 	bool searched; /* for namespaces: all of them */
-	char base[48]; /* "PID" or "PID/task/TID" */
+	char base[LP_TASK_BASE];
 };
 
 /*
@@ -41,15 +42,11 @@ struct lp_netns_scan {
 	uint64_t descriptors;           /* looked at */
 	size_t threads;                 /* looked at */
 	size_t threads_left_out;
-	struct lp_holder {
-		pid_t pid;
-		uint64_t open;
-		char base[48];
-	} * holders; /* who has descriptors */
+	struct lp_holder *holders;
 	size_t n_holders, room_holders;
 	struct lp_unreached {
 		uint64_t inode;
-		char base[48];
+		char base[LP_TASK_BASE];
 	} * unreached; /* namespaces that are mounted where nothing leads, and who sees the mount */
 	size_t n_unreached, room_unreached;
 };
@@ -94,6 +91,12 @@ struct lp_stat {
 	uint64_t threads;
 	uint64_t start; /* ticks since boot; 0 where the text ends before */
 };
+/* Whether the process is a zombie: not only its first thread, beside which others still run. */
+static inline bool lp_stat_is_ended(const struct lp_stat *stat)
+{
+	return (stat->state == 'Z' || stat->state == 'X') && stat->threads < 2;
+}
+
 /* /proc/PID/stat. 0 or -EINVAL. */
 int lp_stat_parse(const char *text, struct lp_stat *ret);
 
@@ -102,6 +105,9 @@ int lp_limits_parse(const char *text, uint64_t *soft, uint64_t *hard);
 
 /* "FDSize:" of /proc/PID/status: descriptors are numbered below it. 0 or -EINVAL. */
 int lp_fd_size_parse(const char *text, uint64_t *ret);
+
+/* /proc/PID/timens_offsets: "monotonic  500000  0" and "boottime …", s and ns. 0 or -EINVAL. */
+int lp_timens_parse(const char *text, struct lp_timens *ret);
 
 /* "net:[4026532316]", as the link of a namespace is. 0 or -EINVAL. */
 int lp_netns_link_parse(const char *text, uint64_t *ret);

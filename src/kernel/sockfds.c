@@ -49,12 +49,12 @@ int lp_sockfds_link(struct lp_sockfds *fds, pid_t pid, const char *link)
 	return add(fds, pid, link, 1);
 }
 
-int lp_sockfds_unsearched(struct lp_sockfds *fds, pid_t pid, uint64_t open)
+int lp_sockfds_unsearched(struct lp_sockfds *fds, const struct lp_holder *holder)
 {
 	if (!lp_array_grow(&fds->unsearched, &fds->room_unsearched, fds->n_unsearched,
 	                   sizeof(*fds->unsearched)))
 		return -ENOMEM;
-	fds->unsearched[fds->n_unsearched++] = (struct lp_unsearched){pid, open};
+	fds->unsearched[fds->n_unsearched++] = *holder;
 	return 0;
 }
 
@@ -62,7 +62,7 @@ int lp_sockfds_unsearched(struct lp_sockfds *fds, pid_t pid, uint64_t open)
 
 struct search {
 	struct lp_sockfds *fds;
-	pid_t pid;
+	const struct lp_holder *holder;
 	uint32_t step; /* each so many-th descriptor is looked at */
 };
 
@@ -75,7 +75,7 @@ static int look_at(void *data, int dir, uint64_t number)
 	if (n < 0)
 		return 0;
 	link[n] = '\0';
-	return add(search->fds, search->pid, link, search->step);
+	return add(search->fds, search->holder->pid, link, search->step);
 }
 
 /* Each so many-th number, whether it is open or not: listing them costs half of looking. */
@@ -97,10 +97,8 @@ static int look_at_some(struct search *search, int task)
 
 static int search_process(const struct lp_kernel *kernel, struct search *search)
 {
-	char base[24];
-	(void)snprintf(base, sizeof(base), "%d", search->pid);
 	_cleanup_(lp_close_fd) int dir =
-	        openat(kernel->proc, base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	        openat(kernel->proc, search->holder->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = dir < 0 ? lp_errno() : 0;
 	if (r == 0)
 		r = search->step == 1 ? lp_fd_each(dir, 0, look_at, search)
@@ -120,7 +118,7 @@ int lp_sockfds_search(const struct lp_kernel *kernel, struct lp_sockfds *fds)
 	                        .step = step < UINT16_MAX ? (uint32_t)step : UINT16_MAX};
 	int r = 0;
 	for (size_t i = 0; i < fds->n_unsearched && r == 0; i++) {
-		search.pid = fds->unsearched[i].pid;
+		search.holder = &fds->unsearched[i];
 		r = search_process(kernel, &search);
 	}
 	fds->sampled = fds->n_unsearched && search.step > 1;

@@ -19,16 +19,17 @@ struct lp_sockfd {
 	uint32_t weight; /* stands for so many descriptors of the process */
 };
 
-/* A process whose descriptors were counted only. */
-struct lp_unsearched {
+/* A process that has descriptors. */
+struct lp_holder {
 	pid_t pid;
-	uint64_t open;
+	uint64_t open;           /* so many */
+	char base[LP_TASK_BASE]; /* as an lp_task's */
 };
 
 struct lp_sockfds {
 	struct lp_sockfd *items; /* by inode, then pid, after lp_sockfds_sort() */
 	size_t n, room;
-	struct lp_unsearched *unsearched;
+	struct lp_holder *unsearched; /* whose descriptors were counted only */
 	size_t n_unsearched, room_unsearched;
 	bool hidden;  /* some processes' descriptors may not be seen */
 	bool sampled; /* not all descriptors were looked at: weights are estimates */
@@ -40,7 +41,7 @@ void lp_sockfds_done(struct lp_sockfds *fds);
 int lp_sockfds_link(struct lp_sockfds *fds, pid_t pid, const char *link);
 
 /* A process that was not searched. 0 or -ENOMEM. */
-int lp_sockfds_unsearched(struct lp_sockfds *fds, pid_t pid, uint64_t open);
+int lp_sockfds_unsearched(struct lp_sockfds *fds, const struct lp_holder *holder);
 
 /* "socket:[12345]". 0 or -EINVAL. */
 int lp_socket_link_parse(const char *link, uint32_t *ret);

@@ -76,9 +76,9 @@ static int load(struct singles *singles, const struct lp_trace *trace, struct lp
 		                 &singles->ring);
 	if (r == 0)
 		r = map_control(singles);
-	if (r == 0)
-		r = each__attach(singles->programs);
-	return r < 0 ? lp_bpf_refused(r, "5.15", err) : 0;
+	if (r == 0 && each__attach(singles->programs) < 0)
+		r = lp_errno();
+	return r < 0 ? lp_bpf_refused("this", "5.15", r, err) : 0;
 }
 
 static int open_singles(struct lp_trace *trace, void **ret, struct lp_error *err)

@@ -140,11 +140,11 @@ static int add_all(struct shares *shares, const struct lp_ledger_facts *facts)
 	return r;
 }
 
-static int read_shares(struct traced *traced, struct shares *ret)
+static int read_shares(const struct lp_trace *trace, struct traced *traced, struct shares *ret)
 {
 	_cleanup_(lp_ledger_facts_freep) struct lp_ledger_facts *facts = NULL;
 	_cleanup_(shares_done) struct shares now = {0};
-	int r = lp_ledger_read(traced->ledger, &facts);
+	int r = lp_ledger_read(traced->ledger, lp_trace_kernel(trace), &facts);
 	if (r == 0)
 		r = add_all(&now, facts);
 	if (r < 0)
@@ -250,7 +250,7 @@ static int tick(struct lp_trace *trace, void *state)
 	struct traced *traced = state;
 	_cleanup_(shares_done) struct shares now = {0};
 	_cleanup_(shares_done) struct shares more = {0};
-	int r = read_shares(traced, &now);
+	int r = read_shares(trace, traced, &now);
 	int64_t at = lp_clock_ns();
 	double seconds = (double)(at - traced->read_ns) / 1e9;
 	if (r == 0)
@@ -289,7 +289,7 @@ static int open_ledger(struct lp_trace *trace, void **ret, struct lp_error *err)
 	traced->ledger = options->ledger;
 	traced->read_ns = lp_clock_ns();
 	lp_trace_who_begin(&traced->who, lp_trace_kernel(trace));
-	int r = read_shares(traced, &traced->last);
+	int r = read_shares(trace, traced, &traced->last);
 	if (r < 0) {
 		close_ledger(traced);
 		return r;

@@ -60,9 +60,9 @@ static int load(struct netfilter *netfilter, struct lp_error *err)
 	if (!netfilter->programs)
 		return -ENOMEM;
 	int r = drops__load(netfilter->programs);
-	if (r == 0)
-		r = drops__attach(netfilter->programs);
-	return r < 0 ? lp_bpf_refused(r, "5.17", err) : 0;
+	if (r == 0 && drops__attach(netfilter->programs) < 0)
+		r = lp_errno();
+	return r < 0 ? lp_bpf_refused("this", "5.17", r, err) : 0;
 }
 
 static int open_netfilter(struct lp_trace *trace, void **ret, struct lp_error *err)

@@ -81,9 +81,10 @@ class Ledger:
         return Path(self.folder, "lastport", "ledger", piece)
 
     @staticmethod
-    def bpftool(*arguments):
+    def bpftool(*arguments, **more):
+        env = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
         return subprocess.run(["bpftool", *arguments], check=True, text=True, capture_output=True,
-                              env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin"}).stdout
+                              env=env, **more).stdout
 
     def tell(self, *prefix):
         """(connections, what was lost): the join of each socket of our namespace.

@@ -6,6 +6,7 @@ that closed first, with its command and cgroup, whether it still runs or not.
 import contextlib
 import ctypes
 import itertools
+import json
 import os
 import socket
 import subprocess
@@ -43,6 +44,7 @@ http {{
 }}
 """
 NUMBERS = itertools.count(8001)  # TIME_WAITs of the tests before are still there
+IS_TIME_WAIT = 1 << 3  # LP_LEDGER_TIME_WAIT
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 # A busy machine takes its time to go on from these.
 ON_THE_WAY = {"established", "syn-sent", "syn-recv", "fin-wait-1", "close-wait", "last-ack"}
@@ -471,6 +473,44 @@ def threads_are_of_their_process(problems):
         expect(problems, "opened", sum(each["opened"] for each in owners), 20)
 
 
+class Row(ctypes.Structure):
+    """struct lp_ledger_socket of src/bpf/ledger.h."""
+    _fields_ = [("cookie", ctypes.c_uint64), ("since", ctypes.c_uint64),
+                ("opener", ctypes.c_uint32), ("closer", ctypes.c_uint32),
+                ("txhash", ctypes.c_uint32), ("port", ctypes.c_uint16), ("flags", ctypes.c_uint8),
+                ("zero", ctypes.c_uint8)]
+
+
+def two_minutes_later(ledger):
+    """Makes each TIME_WAIT that the ledger knows look older than one can be. How many."""
+    table, steps = ledger.pinned("sockets"), []
+    for entry in json.loads(ledger.bpftool("--json", "map", "dump", "pinned", table)):
+        row = Row.from_buffer(bytearray(int(byte, 16) for byte in entry["value"]))
+        if row.cookie and row.flags & IS_TIME_WAIT:
+            row.since -= 124 * 10**9  # a minute as FIN_WAIT2 and one more
+            steps.append(" ".join(["map update pinned", str(table), "key", *entry["key"],
+                                   "value", *map(hex, bytes(row))]))
+    ledger.bpftool("batch", "file", "-", input="\n".join(steps))
+    return len(steps)
+
+
+def a_time_wait_that_is_over_takes_no_room(problems):
+    with Ledger("--memory", "1") as ledger, pair([(200, {})]) as (port, server, client):
+        client.do("close", 200)
+        server.do("close", 200)
+        closed(ledger, [port])
+        before = sockets_used(ledger)
+        over = two_minutes_later(ledger)
+        after = sockets_used(ledger)
+        # other programs of this machine are seen too
+        if over < 200 or before < 200 or not -20 <= before - over - after <= 20:
+            problems.append(f"{before} used, {over} of them over, then {after}")
+
+
+def sockets_used(ledger):
+    return next(table["used"] for table in ledger.show()["maps"] if table["name"] == "sockets")
+
+
 TESTS = [
     curl_closes_first_and_is_gone,
     nginx_closes_first,
@@ -489,6 +529,7 @@ TESTS = [
     a_reset_leaves_nothing,
     what_nobody_accepted_is_its_listeners,
     threads_are_of_their_process,
+    a_time_wait_that_is_over_takes_no_room,
 ]
 
 if __name__ == "__main__":

@@ -465,8 +465,8 @@ TESTS = [
     what_nobody_listens_for_is_not_counted,
     what_is_not_reached_is_not_counted,
     what_is_broken_off_is_not_counted,
-    half_of_the_range_is_where_the_search_becomes_long,
     connects_are_counted_beyond_32_bits,
+    half_of_the_range_is_where_the_search_becomes_long,
 ]
 
 if __name__ == "__main__":

@@ -2,14 +2,18 @@
 """Turning the ledger on and off: twice, by two at once, of another version, half done, killed."""
 
 import contextlib
+import ctypes
+import errno
 import fcntl
 import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -67,10 +71,19 @@ def place(*options):
         yield Place(stack, *options)
 
 
+def listed(kind):
+    """bpftool gives up where another test's goes away meanwhile."""
+    for tries_left in reversed(range(20)):
+        try:
+            return {each["id"] for each in bpftool(kind, "list") or []}
+        except subprocess.CalledProcessError:
+            if not tries_left:
+                raise
+
+
 def loaded(ids):
     """Those of them that the kernel still has."""
-    lists = {kind: {each["id"] for each in bpftool(kind, "list") or []}
-             for kind in ("prog", "link", "map")}
+    lists = {kind: listed(kind) for kind in ("prog", "link", "map")}
     return {(kind, number) for kind, number in ids if number in lists[kind]}
 
 
@@ -228,6 +241,79 @@ def left_overs_are_cleared_away(problems):
             here.run("off")
 
 
+def refuse(command):
+    """From now on this process's bpf(command) fails: EIO."""
+    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+    word, equal, answer, allow = 0x20, 0x15, 0x06, 0x7fff0000
+    error = 0x00050000 | errno.EIO
+    steps = [(word, 0, 0, 0), (equal, 0, 3, number), (word, 0, 0, 16), (equal, 0, 1, command),
+             (answer, 0, 0, error), (answer, 0, 0, allow)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+    filtered = struct.pack("@HP", len(steps), ctypes.addressof(code))
+    set_no_new_privileges, set_seccomp, by_filter = 38, 22, 2
+    prctl = ctypes.CDLL(None).prctl
+    if prctl(set_no_new_privileges, 1, 0, 0, 0) or prctl(set_seccomp, by_filter, filtered):
+        raise OSError("no filter")
+
+
+def what_was_on_stays_if_the_new_one_fails(problems):
+    """Where a piece is not pinned, or the program not attached."""
+    pin, attach = 6, 17
+    with place() as here:
+        here.run("on", "--memory", "1")
+        before = here.ids()
+        for step in (pin, attach):
+            run = here.run("on", "--memory", "2", preexec_fn=lambda n=step: refuse(n))
+            problems.expect(run, run.status == NOT_ALLOWED and "Input/output error" in run.err,
+                            f"expected that step {step} fails")
+            if here.ids() != before:
+                problems.append(f"step {step} failed: {before} became {here.ids()}")
+            if (left := {path.name for path in here.ours.iterdir()}) != {"ledger"}:
+                problems.append(f"step {step} failed: {left}")
+        here.run("off")
+
+
+def what_was_on_stays_with_too_few_descriptors(problems):
+    with place() as here:
+        here.run("on", "--memory", "1")
+        before, told = here.ids(), set()
+        for most in range(4, 64):
+            run = here.run("on", "--memory", "2", preexec_fn=lambda n=most: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (n, n)))
+            if run.status == 0:
+                break
+            told.add(run.err)
+            if here.ids() != before:
+                problems.append(f"with {most} descriptors another one is on: {run.err}")
+            if (left := {path.name for path in here.ours.iterdir()}) != {"ledger"}:
+                problems.append(f"with {most} descriptors: {left}")
+        problems.expect(run, "begins anew" in run.out, "expected that some number is enough")
+        wanted = "lastport: the ledger needs more descriptors than this process may have\n"
+        if wanted not in told or any("Linux" in line for line in told):
+            problems.append(f"it said {told}")
+        expect_gone(problems, "the new one", before)
+        here.run("off")
+
+
+def what_was_on_before_is_on_again(problems):
+    """Killed between the two last steps, the one before is all that is there."""
+    for mend in ("on", "off"):
+        with place() as here:
+            here.run("on")
+            before = here.ids()
+            os.rename(here.pinned, here.ours / "ledger-old")
+            (here.ours / "ledger-new").mkdir()
+            problems.expect(run := here.run(mend), run.status == 0, "expected success")
+            problems.expect(run := here.run("show"), run.status == (0 if mend == "on" else OFF),
+                            f"after {mend}")
+            if mend == "on" and here.ids() != before:
+                problems.append(f"{before} became {here.ids()}")
+            if [path.name for path in here.ours.glob("*") if path.name != "ledger"]:
+                problems.append(f"{mend} left {list(here.ours.glob('*'))}")
+            here.run("off")
+            expect_no_trace(problems, here, before)
+
+
 # ---- killed, and two at once ------------------------------------------------------------------
 
 def killed_at_any_point_it_can_be_mended(problems):
@@ -341,6 +427,22 @@ def missing_capabilities_are_named(problems):
             here.run("off")
 
 
+def the_capabilities_that_reading_needs_are_named(problems):
+    with place("mode=755") as here:
+        here.run("on")
+        names = []
+        for _ in range(2):  # with none, then with those that it names
+            kept = ",".join(f"+{name}" for name in names) or "-all"
+            run = Run("--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups",
+                      f"--inh-caps={kept}", f"--ambient-caps={kept}", LASTPORT, "ledger", "show",
+                      program="setpriv", env=here.env)
+            if not names:
+                problems.expect(run, run.status == NO_PERMISSION, "expected no permission")
+                names = [name.lower() for name in re.findall(r"CAP_(\w+)", run.err)]
+        problems.expect(run, names and run.status == 0, f"with {names}")
+        here.run("off")
+
+
 def an_ordinary_user_is_told(problems):
     with place("mode=755") as here, tempfile.TemporaryDirectory(prefix="lastport-") as tools:
         os.chmod(tools, 0o755)
@@ -367,11 +469,15 @@ TESTS = [
     another_version_is_replaced,
     damage_is_mended,
     left_overs_are_cleared_away,
+    what_was_on_stays_if_the_new_one_fails,
+    what_was_on_stays_with_too_few_descriptors,
+    what_was_on_before_is_on_again,
     killed_at_any_point_it_can_be_mended,
     all_at_once_wait_for_each_other,
     one_waits_for_the_lock,
     no_bpf_file_system_is_told,
     missing_capabilities_are_named,
+    the_capabilities_that_reading_needs_are_named,
     an_ordinary_user_is_told,
 ]
 

@@ -113,6 +113,16 @@ def a_process_that_has_ended_is_named(problems):
         problems.expect(run, line in run.out, f"does not say {line!r}")
 
 
+def one_whose_first_thread_has_ended_is_not_ended(problems):
+    with pair([(10, {})]) as (port, server, client):
+        client.do("outlive", 0)
+        client.do("close", 7)
+        server.do("close", 7)
+        limit = to_server(problems, port, {"time_wait": 7, "established": 3})
+        expect(problems, "owners", brief(limit, "pid", "ended", "opened", "closed_first"),
+               [{"pid": client.pid, "ended": None, "opened": 10, "closed_first": 7}])
+
+
 def containers_with_the_same_command_are_told_apart(problems):
     with cgroup(f"docker-{ID}.scope") as (one, one_path), \
             cgroup(f"docker-{ID[::-1]}.scope") as (two, two_path):
@@ -197,6 +207,7 @@ def without_it_nothing_is_guessed(problems):
 
 TESTS = [the_client_that_closes_first_is_named, the_server_that_closes_first_is_named,
          what_is_half_closed_is_named_too, a_process_that_has_ended_is_named,
+         one_whose_first_thread_has_ended_is_not_ended,
          containers_with_the_same_command_are_told_apart, real_programs_are_named,
          what_was_closed_before_is_not_known, without_it_nothing_is_guessed]
 

@@ -145,13 +145,24 @@ def what_nobody_holds_is_told_apart(problems):
                {"established": 8})
 
 
+def become_nobody():
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+
+
+def a_process_without_its_first_thread_is_named(problems):
+    with pair([(4, {"user": NOBODY})]) as (port, _, client):
+        client.do("outlive", 0)
+        for who in (None, become_nobody):
+            limit = to_server(look(problems, preexec_fn=who), port)
+            expect(problems, "owners", owners(limit).keys(), {client.pid})
+            expect(problems, "unknown", unknown(limit), {})
+
+
 def of_others_an_ordinary_user_is_told_no_more_than_that(problems):
     with pair([(4, {}), (3, {"user": NOBODY})]) as (port, _, root, nobody):
-        def become():
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-        limit = to_server(look(problems, preexec_fn=become), port)
+        limit = to_server(look(problems, preexec_fn=become_nobody), port)
         expect(problems, "owners", owners(limit).keys(), {nobody.pid})
         expect(problems, "unknown", unknown(limit), {"seeing by whom needs root": 4})
         expect(problems, "as root", owners(to_server(look(problems), port)).keys(),
@@ -233,7 +244,8 @@ def the_text_names_who_fills_a_pool(problems):
 TESTS = [each_end_is_named_with_its_connections, the_same_in_the_other_family,
          two_containers_with_the_same_command_are_told_apart,
          workers_that_share_connections_are_counted, nobody_is_named_for_time_wait,
-         what_nobody_holds_is_told_apart, of_others_an_ordinary_user_is_told_no_more_than_that,
+         what_nobody_holds_is_told_apart, a_process_without_its_first_thread_is_named,
+         of_others_an_ordinary_user_is_told_no_more_than_that,
          nginx_and_its_workers_are_named, the_text_names_who_fills_a_pool]
 
 if __name__ == "__main__":

@@ -17,10 +17,18 @@ PORTS = itertools.count(1001)
 
 # A peer does what its standard input says, and answers each line when it is done.
 PEER = """
-import os, socket, sys
+import ctypes, os, socket, sys, threading
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 listener, open_, children = None, [], []
-for line in sys.stdin:
+def go_on():
+    while " (" + open("/proc/self/comm").read().strip() + ") Z " not in open("/proc/self/stat").read():
+        pass
+    print("outlive", flush=True)
+    serve()
+    os._exit(0)
+def serve():
+  global listener, open_
+  for line in sys.stdin:
     word, n = line.split()
     n = int(n)
     if word == "listen":
@@ -45,7 +53,11 @@ for line in sys.stdin:
                 os._exit(0)
             os.close(pipe[0])
             children.append(pipe[1])
+    elif word == "outlive":  # its first thread, which ends
+        threading.Thread(target=go_on).start()
+        ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
     print(word, flush=True)
+serve()
 """
 
 

@@ -224,7 +224,44 @@ static void inodes_are_numbered_as_they_come(void **state)
 	assert_false(lp_inode_map_has(&map, 0, 0));
 }
 
-UNIT_MAIN(cmocka_unit_test(a_stat_is_read), cmocka_unit_test(a_kernel_thread_is_told_by_its_flag),
+static void offsets_of_clocks_are_read(void **state)
+{
+	(void)state;
+	static const int64_t s = 1000000000;
+	static const struct {
+		const char *text;
+		int64_t monotonic, boottime;
+	} right[] = {
+	        {"monotonic           0         0\nboottime            0         0\n", 0, 0},
+	        {"monotonic      500000         5\nboottime           -1 999999999\n",
+	         500000 * s + 5, -1},
+	        {"monotonic         -60         0\nboottime          -30         7\n", -60 * s,
+	         -30 * s + 7},
+	};
+	static const char *const wrong[] = {
+	        "",
+	        "monotonic           0         0\n",
+	        "monotonic           0\nboottime            0         0\n",
+	        "monotonic           0 1000000000\nboottime            0         0\n",
+	        "monotonic  9223372036         0\nboottime            0         0\n",
+	        "monotonic           -         0\nboottime            0         0\n",
+	        "monotonic           0         0\nboottime            0         0",
+	};
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+		struct lp_timens timens;
+		assert_int_equal(lp_timens_parse(right[i].text, &timens), 0);
+		assert_true(timens.monotonic_ns == right[i].monotonic);
+		assert_true(timens.boottime_ns == right[i].boottime);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct lp_timens timens = {.monotonic_ns = 77, .boottime_ns = 78};
+		assert_int_equal(lp_timens_parse(wrong[i], &timens), -EINVAL);
+		assert_true(timens.monotonic_ns == 77 && timens.boottime_ns == 78);
+	}
+}
+
+UNIT_MAIN(cmocka_unit_test(offsets_of_clocks_are_read), cmocka_unit_test(a_stat_is_read),
+          cmocka_unit_test(a_kernel_thread_is_told_by_its_flag),
           cmocka_unit_test(a_command_may_hold_anything),
           cmocka_unit_test(a_stat_cut_off_is_refused), cmocka_unit_test(both_limits_are_read),
           cmocka_unit_test(the_size_of_the_table_is_read),
