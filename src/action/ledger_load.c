@@ -2,6 +2,7 @@
 #include "action/ledger_load.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,17 @@ struct lp_ledger_sizes lp_ledger_sizes(uint32_t memory_mib)
 	        .searches = sets_of(bytes / 8, sizeof(struct lp_ledger_search_set), 1U << 14),
 	        .refusals = sets_of(bytes / 16, sizeof(struct lp_ledger_refused_set), 1U << 14),
 	};
+}
+
+int lp_ledger_open_piece(void *loaded, const char *name)
+{
+	const struct lp_ledger_piece *pieces = lp_ledger_pieces(loaded);
+	for (size_t i = 0; i < LP_LEDGER_PIECES; i++)
+		if (!strcmp(pieces[i].name, name)) {
+			int fd = fcntl(pieces[i].fd, F_DUPFD_CLOEXEC, 0);
+			return fd < 0 ? lp_errno() : fd;
+		}
+	return -ENOENT;
 }
 
 #if HAVE_BPF

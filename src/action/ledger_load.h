@@ -22,6 +22,8 @@ int lp_ledger_load(uint32_t memory_mib, struct lp_ledger_loaded **ret, struct lp
 /* Lets it run; the link ends with its last descriptor or pin. */
 int lp_ledger_attach(struct lp_ledger_loaded *loaded, struct lp_error *err);
 const struct lp_ledger_piece *lp_ledger_pieces(const struct lp_ledger_loaded *loaded);
+/* A new descriptor of a piece of what is loaded, for lp_ledger_open_by(). -ENOENT: of no piece. */
+int lp_ledger_open_piece(void *loaded, const char *name);
 void lp_ledger_unload(struct lp_ledger_loaded *loaded);
 static inline void lp_ledger_unloadp(struct lp_ledger_loaded **loaded)
 {

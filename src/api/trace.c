@@ -3,7 +3,6 @@
 /* A trace as a library call: from the sources' events to lines. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "action/ledger_load.h"
@@ -63,17 +62,6 @@ static void asked_done(struct asked *asked)
 	lp_ledger_unload(asked->loaded);
 }
 
-static int open_piece(void *context, const char *name)
-{
-	const struct lp_ledger_piece *pieces = lp_ledger_pieces(context);
-	for (size_t i = 0; i < LP_LEDGER_PIECES; i++)
-		if (!strcmp(pieces[i].name, name)) {
-			int fd = fcntl(pieces[i].fd, F_DUPFD_CLOEXEC, 0);
-			return fd < 0 ? lp_errno() : fd;
-		}
-	return -ENOENT;
-}
-
 /* Nothing is pinned: what is loaded goes with this process, however it ends. */
 static int load_ledger(struct asked *asked)
 {
@@ -82,7 +70,7 @@ static int load_ledger(struct asked *asked)
 	if (r == 0)
 		r = lp_ledger_attach(asked->loaded, &asked->why);
 	if (r == 0)
-		r = lp_ledger_open_by(open_piece, asked->loaded, &asked->ledger, &asked->why);
+		r = lp_ledger_open_by(lp_ledger_open_piece, asked->loaded, &asked->ledger, &asked->why);
 	return r;
 }
 

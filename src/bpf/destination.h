@@ -20,7 +20,7 @@ static __always_inline void fill_destination(struct lp_ledger_destination *to,
 	to->netns = common->skc_net.net->ns.inum;
 	to->ifindex = 0;
 	to->zero = 0;
-	if (common->skc_family != IPV6)
+	if (!HAS_IPV6 || common->skc_family != IPV6)
 		return;
 	const __u32 *six = common->skc_v6_daddr.in6_u.u6_addr32;
 	if (!six[0] && !six[1] && six[2] == bpf_htonl(0xffff)) {

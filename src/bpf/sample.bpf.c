@@ -69,7 +69,7 @@ static __always_inline __u64 mix(__u64 key, __u64 word)
 static __always_inline __u64 mix_addresses(__u64 key, const struct sock_common *common,
                                            __u16 family)
 {
-	if (family != INET6)
+	if (!HAS_IPV6 || family != INET6)
 		return mix(key, common->skc_addrpair);
 	key = mix(key, words(&common->skc_v6_rcv_saddr, 0));
 	key = mix(key, words(&common->skc_v6_rcv_saddr, 1));
@@ -86,7 +86,7 @@ static __always_inline void tell_tuple(struct lp_sample_tuple *tuple,
 	tuple->ifindex = common->skc_bound_dev_if;
 	tuple->family = common->skc_family;
 	tuple->flags = flags;
-	if (tuple->family == INET6) {
+	if (HAS_IPV6 && tuple->family == INET6) {
 		*(__u64 *)&tuple->local[0] = words(&common->skc_v6_rcv_saddr, 0);
 		*(__u64 *)&tuple->local[8] = words(&common->skc_v6_rcv_saddr, 1);
 		*(__u64 *)&tuple->remote[0] = words(&common->skc_v6_daddr, 0);
@@ -312,6 +312,21 @@ static __always_inline bool is_mapped(const struct lp_sample_port *port)
 	return !word[0] && !word[1] && word[2] == bpf_htonl(0xffff);
 }
 
+/* IPv4 as IPv6 has it, as buckets do, unless the kernel knows nothing else. */
+static __always_inline void tell_address(struct lp_sample_port *port,
+                                         const struct inet_bind2_bucket *bucket)
+{
+	__u32 *word = (__u32 *)port->address;
+	if (bpf_core_field_exists(bucket->v6_rcv_saddr)) {
+		*(__u64 *)&port->address[0] = words(&bucket->v6_rcv_saddr, 0);
+		*(__u64 *)&port->address[8] = words(&bucket->v6_rcv_saddr, 1);
+		return;
+	}
+	word[0] = word[1] = 0;
+	word[2] = bpf_htonl(0xffff);
+	word[3] = bpf_core_field_exists(bucket->rcv_saddr) ? bucket->rcv_saddr : 0;
+}
+
 /* The addresses that a port is in use on. 0: the list changed. */
 __noinline int lp_walk_addresses(__u64 port_bucket)
 {
@@ -328,8 +343,7 @@ __noinline int lp_walk_addresses(__u64 port_bucket)
 			return 0;
 		struct lp_sample_port *port =
 		        add_port(out, (__u64)bucket->ib_net.net, bucket->port, 0);
-		*(__u64 *)&port->address[0] = words(&bucket->v6_rcv_saddr, 0);
-		*(__u64 *)&port->address[8] = words(&bucket->v6_rcv_saddr, 1);
+		tell_address(port, bucket);
 		if (!is_mapped(port) || out->held)
 			lp_ask_owners(address);
 		out->lanes[1] = (__u64)bucket->bhash_node.next;

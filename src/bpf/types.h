@@ -138,7 +138,7 @@ struct sock_common {
 	int skc_bound_dev_if;
 	struct hlist_node skc_bind_node;
 	possible_net_t skc_net;
-	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_daddr; /* these two with CONFIG_IPV6 only */
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
 	unsigned long skc_flags;
@@ -208,11 +208,15 @@ struct inet_bind2_bucket {
 	possible_net_t ib_net;
 	unsigned short port;
 	struct in6_addr v6_rcv_saddr;
+	__be32 rcv_saddr; /* without CONFIG_IPV6, in place of the one before */
 	struct hlist_node bhash_node;
 	struct hlist_head owners;
 };
 
 #pragma clang attribute pop
+
+/* Whether this kernel's sockets can have addresses of IPv6 (CONFIG_IPV6). */
+#define HAS_IPV6 bpf_core_field_exists(((struct sock_common *)0)->skc_v6_daddr)
 
 /* Since Linux 6.2: the address read as that type; a fault reads 0. */
 extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym;
