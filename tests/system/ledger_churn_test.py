@@ -15,6 +15,9 @@ from ledger import Ledger, new_netns, total
 SECONDS = float(os.environ.get("LASTPORT_CHURN_S", "3"))
 STEPS = max(3, min(60, int(SECONDS / 10)))
 PROVOKER = os.environ.get("CONNECTIONS", str(SOURCE / "build/bench/connections"))
+# The kernel runs no program at all for an event in some ten million: four that only counted were
+# seen to miss the same ones.
+UNDELIVERED = 10**6
 EACH = 64  # connections for one that is refused
 # The kernel's memory as a whole wobbles by what others do: it is held to this in a campaign only.
 CAMPAIGN_STEPS = 12
@@ -49,11 +52,11 @@ def kernel_memory_kib():
         return {line.split(":")[0]: int(line.split()[1]) for line in lines}["VmallocUsed"]
 
 
-def compare(problems, when, counted, shown, spare=0):
+def compare(problems, when, counted, shown):
     opened, closed_first, refused = counted
     lost = {table["name"]: table["lost"] for table in shown["maps"]}
     # an event that an interrupt brought while another one was noted is missed, and said to be
-    missed = shown["totals"].get("missed", 0) + spare
+    missed = shown["totals"].get("missed", 0) + 1 + opened // UNDELIVERED
     for what, n, found, less in (
             ("opened", opened, total(shown["owners"], "opened"), 0),
             ("closed first", closed_first, total(shown["owners"], "closed_first"), 0),
@@ -120,9 +123,7 @@ def a_small_ledger_says_what_it_forgot(problems):
             if counted[0] > 2 * rows:
                 break
         shown = ledger.show()
-        # beside other ledgers that come and go, one close of some hundred thousand was seen to be
-        # missed without being counted so, by a ledger of the usual size beside it just the same
-        compare(problems, "small", counted, shown, spare=1 + counted[0] // 50000)
+        compare(problems, "small", counted, shown)
         compare_time_waits(problems, "small", ledger)
         if not shown["totals"]["lost_time_wait"]:
             problems.append(f"nothing was forgotten: {shown['maps']}")

@@ -435,7 +435,7 @@ def after_two_stretches(ledger, where, times):
 
 
 def connects_are_counted_beyond_32_bits(problems):
-    with Ledger("--memory", "1") as ledger, Listener() as listener:
+    with Ledger() as ledger, Listener() as listener:
         for _ in range(PORTS):
             with tcp() as client:
                 client.connect(listener.where)
