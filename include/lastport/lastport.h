@@ -135,7 +135,8 @@ LASTPORT_API int lastport_report_owner(const struct lastport_report *report, siz
 /*
  * The pool that a connect() from this machine to address:port ("10.1.2.3:443", "[::1]:80") would
  * draw from, in each namespace looked at: the index of the fullest one that is already in use, or
- * of the new destination's pool of that family. -EINVAL: not an address and port. -ENOENT: none.
+ * of the new destination's pool of that family. A link-local address without its link is meant on
+ * each. -EINVAL: not an address and port. -ENOENT: none.
  */
 LASTPORT_API int lastport_report_find_destination(const struct lastport_report *report,
                                                   const char *address_port, size_t *ret_index);

@@ -321,7 +321,7 @@ int lastport_report_find_destination(const struct lastport_report *report, const
 		if (limit->kind != &lp_local_ports)
 			continue;
 		if (limit->pool && limit->pool->key.port == port &&
-		    lp_address_equal(&limit->pool->key.remote, &address)) {
+		    lp_address_is_meant(&address, &limit->pool->key.remote)) {
 			*ret_index = i; /* the limits are sorted: the fullest one comes first */
 			return 0;
 		}

@@ -29,6 +29,7 @@ TO_NOBODY = "192.0.2.1"  # on a link that leads nowhere
 AF_UNSPEC = struct.pack("=H14x", 0)
 IP_BIND_ADDRESS_NO_PORT, TCP_FASTOPEN_CONNECT, MSG_FASTOPEN = 24, 30, 0x20000000
 REFUSED = errno.EADDRNOTAVAIL
+CRITICAL = 2  # check's exit status
 LIBC = ctypes.CDLL(None)
 
 
@@ -158,6 +159,9 @@ def each_link_has_destinations_of_its_own(problems):
         told, against = for_and_against(f"{LINK_LOCAL}%two", port, ledger.env)
         if "found no port" in told or "No such connect was refused" not in against:
             problems.append(f"explain of the other link: for {told!r}, against {against!r}")
+        for asked, status in ((LINK_LOCAL, CRITICAL), (of_one, CRITICAL), (of_two, 0)):
+            run = Run("check", "--netns", "self", "--to", f"[{asked}]:{port}", "--need", "1")
+            problems.status(run, status)
         run = Run("status", "--json", "--netns", "self", env=ledger.env)
         found = [each["summary"] for each in json.loads(run.out)["findings"]
                  if each["id"] == "connects-refused"]
