@@ -20,26 +20,19 @@ PEER = """
 import ctypes, os, socket, sys, threading
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 listener, open_, children = None, [], []
-def go_on():
-    while " (" + open("/proc/self/comm").read().strip() + ") Z " not in open("/proc/self/stat").read():
-        pass
-    print("outlive", flush=True)
-    serve()
-    os._exit(0)
-def serve():
-  global listener, open_
-  for line in sys.stdin:
-    word, n = line.split()
-    n = int(n)
+
+def follow(word, n):
+    global listener
     if word == "listen":
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((sys.argv[1], int(sys.argv[2])))
         listener.listen(n)
     elif word == "accept":
-        open_ += [listener.accept()[0] for i in range(n)]
+        open_.extend(listener.accept()[0] for i in range(n))
     elif word == "connect":
-        open_ += [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for i in range(n)]
+        where = (sys.argv[1], int(sys.argv[2]))
+        open_.extend(socket.create_connection(where) for i in range(n))
     elif word == "close":
         for i in range(n):
             open_.pop().close()
@@ -53,10 +46,23 @@ def serve():
                 os._exit(0)
             os.close(pipe[0])
             children.append(pipe[1])
-    elif word == "outlive":  # its first thread, which ends
+    elif word == "outlive":  # its first thread, which ends here
         threading.Thread(target=go_on).start()
         ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
-    print(word, flush=True)
+
+def go_on():
+    while ") Z " not in open("/proc/self/stat").read():
+        pass
+    print("outlive", flush=True)
+    serve()
+    os._exit(0)
+
+def serve():
+    for line in sys.stdin:
+        word, n = line.split()
+        follow(word, int(n))
+        print(word, flush=True)
+
 serve()
 """
 
