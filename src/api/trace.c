@@ -70,7 +70,8 @@ static int load_ledger(struct asked *asked)
 	if (r == 0)
 		r = lp_ledger_attach(asked->loaded, &asked->why);
 	if (r == 0)
-		r = lp_ledger_open_by(lp_ledger_open_piece, asked->loaded, &asked->ledger, &asked->why);
+		r = lp_ledger_open_by(lp_ledger_open_piece, asked->loaded, &asked->ledger,
+		                      &asked->why);
 	return r;
 }
 

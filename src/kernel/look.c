@@ -24,15 +24,20 @@
 #include "kernel/owners.h"
 #include "kernel/sysctl_conf.h"
 
+/* A namespace of the snapshot while it is looked at. */
+struct stop {
+	const struct lp_netns_place *place; /* NULL: known to programs alone */
+};
+
 struct look {
 	const struct lp_kernel *kernel;
 	const struct lp_look_options *options;
 	struct lp_error *err;
 	struct lp_snapshot *snapshot;
 	struct lp_netns_list places;
-	const struct lp_netns_place **at; /* each snapshot->netns; NULL: known to programs alone */
-	int own;                          /* the namespace that the caller is in, to come back to */
-	bool away;                        /* the thread is in another one */
+	struct stop *stops; /* of each snapshot->netns */
+	int own;            /* the namespace that the caller is in, to come back to */
+	bool away;          /* the thread is in another one */
 	bool machine_read;
 	unsigned searches; /* for namespaces whose ways were gone */
 	bool partial;      /* some namespaces were not read, so their sockets can't be subtracted */
@@ -44,7 +49,7 @@ struct look {
 
 static void look_done(struct look *look)
 {
-	free(look->at);
+	free(look->stops);
 	lp_netns_list_done(&look->places);
 	lp_close_fd(&look->own);
 	lp_look_bpf_done(&look->bpf);
@@ -148,7 +153,8 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	struct lp_netns *netns = lp_snapshot_add_netns(look->snapshot);
 	if (!netns)
 		return -ENOMEM;
-	look->at[look->snapshot->n_netns - 1] = place;
+	struct stop *stop = &look->stops[look->snapshot->n_netns - 1];
+	stop->place = place;
 	netns->inode = place->inode;
 	netns->device = place->device;
 	netns->pid = place->pid;
@@ -213,7 +219,7 @@ static int select_wanted(struct look *look)
 	for (size_t i = 0; i < snapshot->n_netns; i++) {
 		if (is_wanted(look, i)) {
 			snapshot->netns[kept] = snapshot->netns[i];
-			look->at[kept++] = look->at[i];
+			look->stops[kept++] = look->stops[i];
 			continue;
 		}
 		free(snapshot->netns[i].name);
@@ -280,14 +286,14 @@ static int add_unentered(struct look *look)
 	if (!look->bpf.reader || !snapshot->privileged)
 		return 0;
 	int r = lp_look_unentered_list(&look->bpf, snapshot);
-	const struct lp_netns_place **at = r == 0 ? calloc(snapshot->n_netns, sizeof(*at)) : NULL;
-	if (!at) {
+	struct stop *stops = r == 0 ? calloc(snapshot->n_netns, sizeof(*stops)) : NULL;
+	if (!stops) {
 		snapshot->n_netns = known;
 		return -ENOMEM;
 	}
-	memcpy(at, look->at, known * sizeof(*at));
-	free(look->at);
-	look->at = at;
+	memcpy(stops, look->stops, known * sizeof(*stops));
+	free(look->stops);
+	look->stops = stops;
 	for (size_t i = known; i < snapshot->n_netns; i++) {
 		struct lp_netns *netns = &snapshot->netns[i];
 		netns->reserved_ports = calloc(1, sizeof(*netns->reserved_ports));
@@ -306,7 +312,7 @@ static void sum_conntrack(const struct look *look)
 	machine->conntrack_torn = look->partial || *not_searched(snapshot);
 	for (size_t i = 0; i < snapshot->n_netns; i++) {
 		const struct lp_figure *entries = &snapshot->netns[i].conntrack_entries;
-		machine->conntrack_torn |= !look->at[i];
+		machine->conntrack_torn |= !look->stops[i].place;
 		if (!entries->known)
 			continue;
 		machine->conntrack_entries = lp_figure(machine->conntrack_entries.n + entries->n);
@@ -360,7 +366,7 @@ static int read_unentered(struct look *look, size_t index, const struct lp_socke
 static int read_all_sockets(struct look *look, const struct lp_sockets_options *options)
 {
 	for (size_t i = 0; i < look->snapshot->n_netns; i++) {
-		const struct lp_netns_place *place = look->at[i];
+		const struct lp_netns_place *place = look->stops[i].place;
 		int r = place ? enter(look, place) : 0;
 		if (r < 0)
 			r = tell_not_entered(look, place, r);
@@ -416,8 +422,8 @@ static int list_places(struct look *look)
 	if (r < 0)
 		return r;
 	look->own = openat(look->kernel->proc, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	look->at = calloc(look->places.n, sizeof(*look->at));
-	return look->at ? 0 : -ENOMEM;
+	look->stops = calloc(look->places.n, sizeof(*look->stops));
+	return look->stops ? 0 : -ENOMEM;
 }
 
 int lp_look(const struct lp_kernel *kernel, const struct lp_look_options *options,
