@@ -16,6 +16,7 @@ struct group {
 	size_t n;
 	pid_t pid; /* the lowest */
 	uint32_t states[LP_STATES];
+	uint64_t opened; /* by what the ledger knows */
 	uint32_t sharing;
 };
 
@@ -38,6 +39,7 @@ static void add_to(struct group *group, const struct lp_owner *owner)
 		group->pid = owner->pid;
 	if (owner->sharing > group->sharing)
 		group->sharing = owner->sharing;
+	group->opened += owner->opened.known ? owner->opened.n : 0;
 	for (int state = 0; state < LP_STATES; state++)
 		group->states[state] += owner->states[state];
 }
@@ -104,8 +106,9 @@ void lp_style_cgroup(const char *cgroup, uint64_t id, char buf[LP_CELL])
 		(void)snprintf(buf, LP_CELL, " %.180s", cgroup);
 }
 
-static void say_states(const struct lp_style *style, bool exact, struct lp_sentence *line,
-                       const uint32_t states[LP_STATES])
+/* What it has; of one that has none of them left, that it opened some. */
+static void say_figures(const struct lp_style *style, bool exact, struct lp_sentence *line,
+                        const struct group *group)
 {
 	static const struct {
 		unsigned states;
@@ -119,16 +122,17 @@ static void say_states(const struct lp_style *style, bool exact, struct lp_sente
 	                 1 << LP_CLOSE,
 	         "closing"},
 	};
-	const char *before = "";
+	const char *before = "", *about = exact ? "" : style->about;
+	char number[LP_FIGURE_TEXT];
+	if (!total(group))
+		lp_add(line, "%s%s opened", about, lp_text_count(group->opened, number));
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		char number[LP_FIGURE_TEXT];
 		uint64_t n = 0;
 		for (unsigned state = 0; state < LP_STATES; state++)
-			n += parts[i].states & 1U << state ? states[state] : 0;
+			n += parts[i].states & 1U << state ? group->states[state] : 0;
 		if (!n)
 			continue;
-		lp_add(line, "%s%s%s %s", before, exact ? "" : style->about,
-		       lp_text_count(n, number), parts[i].label);
+		lp_add(line, "%s%s%s %s", before, about, lp_text_count(n, number), parts[i].label);
 		before = ", ";
 	}
 }
@@ -173,7 +177,7 @@ static int put_group(const struct lp_style *style, FILE *out, size_t indent, boo
 	struct lp_sentence who = {0}, figures = {0}, line = {0};
 	char cut[NAMED];
 	lp_add(&figures, ": ");
-	say_states(style, exact, &figures, group->states);
+	say_figures(style, exact, &figures, group);
 	size_t room = room_of(style, indent), taken = lp_text_width(figures.text);
 	room = room > taken ? room - taken : 0;
 	say_who(group, group->sharing > 0, &who);

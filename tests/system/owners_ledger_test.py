@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from command import WORLD, Run, run_inside
+from command import TIMEOUT_S, WORLD, Run, run_inside
 from peers import PYTHON, SERVER, cgroup, pair
 
 READER = ("--reader", os.environ.get("LASTPORT_READER", "diag"))
@@ -113,6 +113,20 @@ def a_process_that_has_ended_is_named(problems):
         problems.expect(run, line in run.out, f"does not say {line!r}")
 
 
+def one_that_left_its_connections_to_a_child_has_opened_them(problems):
+    with pair([(6, {})]) as (port, _, client):
+        client.do("leave", 0)
+        client.child.wait(TIMEOUT_S)
+        limit = to_server(problems, port, {"established": 6})
+        child, parent = sorted(limit["owners"], key=lambda owner: bool(owner.get("ended")))
+        expect(problems, "holds", (child["states"], child["opened"]), ({"established": 6}, 0))
+        expect(problems, "opened", (parent["pid"], parent["states"], parent["opened"]),
+               (client.pid, {}, 6))
+        run = Run("--netns", "self", *READER, "--all")
+        line = f"by {COMMAND} ({client.pid}, ended): 6 opened"
+        problems.expect(run, line in run.out, f"does not say {line!r}")
+
+
 def one_whose_first_thread_has_ended_is_not_ended(problems):
     with pair([(10, {})]) as (port, server, client):
         client.do("outlive", 0)
@@ -207,6 +221,7 @@ def without_it_nothing_is_guessed(problems):
 
 TESTS = [the_client_that_closes_first_is_named, the_server_that_closes_first_is_named,
          what_is_half_closed_is_named_too, a_process_that_has_ended_is_named,
+         one_that_left_its_connections_to_a_child_has_opened_them,
          one_whose_first_thread_has_ended_is_not_ended,
          containers_with_the_same_command_are_told_apart, real_programs_are_named,
          what_was_closed_before_is_not_known, without_it_nothing_is_guessed]
