@@ -59,8 +59,8 @@ void lp_ledger_close(struct lp_ledger *ledger)
 	unmap(&ledger->owners);
 	unmap(&ledger->searches);
 	unmap(&ledger->refusals);
-	if (ledger->program >= 0)
-		(void)close(ledger->program);
+	lp_close_fd(&ledger->program);
+	lp_close_fd(&ledger->link);
 	free(ledger);
 }
 
@@ -162,9 +162,9 @@ static int open_all(struct lp_ledger *ledger, const struct opener *opener)
 		return r;
 	r = map_all(ledger, opener);
 	if (r == 0) {
-		_cleanup_(lp_close_fd) int link = opener->open(opener->context, "link");
+		ledger->link = opener->open(opener->context, "link");
 		ledger->program = opener->open(opener->context, "program");
-		r = link < 0 ? link : ledger->program < 0 ? ledger->program : 0;
+		r = ledger->link < 0 ? ledger->link : ledger->program < 0 ? ledger->program : 0;
 	}
 	return r == -ENOENT ? -EUCLEAN : r;
 }
@@ -175,7 +175,7 @@ static int open_by(const struct opener *opener, struct lp_ledger **ret, struct l
 	*ret = NULL;
 	if (!ledger)
 		return lp_fail(why, ENOMEM, "out of memory");
-	ledger->program = -1;
+	ledger->program = ledger->link = -1;
 	int r = open_all(ledger, opener);
 	if (r == -EPROTO)
 		return lp_fail(why, EPROTO,

@@ -16,6 +16,7 @@ struct lp_ledger {
 	struct lp_ledger_map control_map, sockets, owners, searches, refusals;
 	const struct lp_ledger_control *control;
 	int program;
+	int link; /* held, so that it goes on counting for us when another one turns it off */
 };
 
 /* The programs go on writing while rows are read. */

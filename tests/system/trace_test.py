@@ -296,6 +296,26 @@ def the_ledger_that_is_on_is_asked(problems):
             subprocess.run(["umount", folder], check=True)
 
 
+def the_ledger_goes_on_for_a_trace_when_it_is_turned_off(problems):
+    with tempfile.TemporaryDirectory(prefix="lastport-bpffs-") as folder:
+        subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+        try:
+            env = {"LASTPORT_BPFFS": folder}
+            for verbs in (["off"], ["on", "--memory", "1"]):  # the other is another one
+                problems.status(Run("ledger", "on", env=env), 0)
+                with few_ports(40), Trace(env=env) as trace, listener(SERVER) as port:
+                    trace.reads_ledger()
+                    problems.status(Run("ledger", *verbs, env=env), 0)
+                    made, refused, *_ = connects(SERVER, port, 57)
+                    trace.end()
+                if (made, refused) != (40, 17) or trace.count("refused") != refused:
+                    problems.append(f"after {verbs}: {refused} were refused, "
+                                    f"{trace.count('refused')} told")
+            problems.status(Run("ledger", "off", env=env), 0)
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
 def each_event_is_a_line(problems):
     with few_ports(40), Trace("--each") as trace, listener(SERVER) as port:
         if not trace.reads_ledger():
@@ -393,7 +413,8 @@ def a_closed_pipe_is_quiet(problems):
 
 
 TESTS = [refused_connects_are_counted, other_failures_are_not_counted, who_closes_first_is_told,
-         the_ledger_that_is_on_is_asked, each_event_is_a_line, what_is_lost_is_counted, killed_it_leaves_nothing,
+         the_ledger_that_is_on_is_asked, the_ledger_goes_on_for_a_trace_when_it_is_turned_off,
+         each_event_is_a_line, what_is_lost_is_counted, killed_it_leaves_nothing,
          time_waits_cut_short_are_counted, a_full_accept_queue_is_told, it_ends_by_itself,
          what_is_asked_for_wrongly_is_told, an_ordinary_user_gets_the_counters,
          a_closed_pipe_is_quiet]
