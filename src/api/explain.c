@@ -9,6 +9,9 @@
 #include "api/options.h"
 #include "api/report.h"
 #include "api/take.h"
+#include "base/cleanup.h"
+#include "kernel/ledger.h"
+#include "kernel/scan.h"
 #include "view/explain.h"
 
 struct lastport_explanation {
@@ -31,6 +34,22 @@ static int look(const struct lastport_explain_options *options, struct lastport_
 	struct lastport_look_options look_options = LASTPORT_LOOK_OPTIONS_INIT;
 	look_options.netns = options->netns;
 	return lastport_look(&look_options, ret, message, message_size);
+}
+
+/* The process that is meant, by its number. */
+static int find_process(const struct lp_query *query, struct lp_snapshot *snapshot,
+                        struct lp_error *err)
+{
+	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
+	if (query->of != LP_QUERY_PID || !snapshot->ledger)
+		return 0;
+	int r = lp_kernel_open(&kernel, err);
+	if (r < 0)
+		return r;
+	snapshot->ledger->other_pids = !lp_processes_are_initial(&kernel);
+	if (!snapshot->ledger->other_pids)
+		lp_ledger_mean(&kernel, query->line.pid, snapshot->ledger);
+	return 0;
 }
 
 static int explain(const struct lp_query *query, struct lastport_explanation *explanation)
@@ -56,6 +75,8 @@ static int make(const struct lastport_explain_options *given, struct lastport_ex
 	if (!made)
 		return lp_fail(err, ENOMEM, "out of memory");
 	int r = look(&options, &made->report, message, message_size);
+	if (r == 0)
+		r = find_process(&query, made->report->view.snapshot, err);
 	if (r == 0 && (r = explain(&query, made)) < 0)
 		lp_say(err, "out of memory");
 	if (r < 0) {

@@ -17,13 +17,16 @@ static bool is_seen(const struct lp_snapshot *snapshot, const struct lp_ledger_r
 	return false;
 }
 
-static bool is_asked_for(const struct lp_ledger_refusal *refusal, const struct lp_query *query)
+static bool is_asked_for(const struct lp_snapshot *snapshot,
+                         const struct lp_ledger_refusal *refusal, const struct lp_query *query)
 {
 	const struct lp_line *line = &query->line;
 	if (line->address.family)
 		return lp_address_is_meant(&line->address, &refusal->remote) &&
 		       (!line->port || line->port == refusal->port);
-	return query->of != LP_QUERY_PID || refusal->party.pid == line->pid;
+	if (query->of != LP_QUERY_PID)
+		return true;
+	return refusal->party.pid == line->pid && !snapshot->ledger->other_pids;
 }
 
 /* Those that were asked for. */
@@ -34,7 +37,7 @@ static struct lp_refused refused_of(const struct lp_snapshot *snapshot,
 	struct lp_refused sum = {0};
 	for (size_t i = 0; i < ledger->n_refusals; i++) {
 		const struct lp_ledger_refusal *refusal = &ledger->refusals[i];
-		if (is_asked_for(refusal, query) && is_seen(snapshot, refusal))
+		if (is_asked_for(snapshot, refusal, query) && is_seen(snapshot, refusal))
 			lp_refused_add(&sum, refusal);
 	}
 	return sum;
@@ -44,6 +47,8 @@ static struct lp_refused refused_of(const struct lp_snapshot *snapshot,
 static bool lists_all(const struct lp_ledger_facts *ledger)
 {
 	uint64_t listed = 0;
+	if (ledger->other_pids)
+		return false;
 	for (size_t i = 0; i < ledger->n_refusals; i++)
 		listed += ledger->refusals[i].refused;
 	return listed >= ledger->refused;
@@ -101,6 +106,12 @@ void lp_explain_refused(const struct lp_facts *facts, const struct lp_query *que
 static void say_process(const struct lp_ledger_facts *ledger, struct lp_explanation *to)
 {
 	uint64_t opened = 0, closed_first = 0, refused = 0;
+	if (ledger->other_pids) {
+		lp_texts_add(&to->ledger, "The ledger numbers processes as the machine's first PID "
+		                          "namespace does, which is not the one that this was "
+		                          "asked in: which of them is meant is not known.");
+		return;
+	}
 	for (size_t i = 0; i < ledger->n_actors; i++) {
 		const struct lp_ledger_actor *actor = &ledger->actors[i];
 		if (actor->party.pid != to->query.line.pid)

@@ -61,5 +61,14 @@ uint64_t lp_ledger_lost(const struct lp_ledger *ledger);
 int lp_ledger_read(const struct lp_ledger *ledger, const struct lp_kernel *kernel,
                    struct lp_ledger_facts **ret);
 
+/* Whether that process still runs: its number may have been given to another one since. */
+bool lp_ledger_party_runs(const struct lp_kernel *kernel, const struct lp_ledger_party *party);
+
+/*
+ * Of processes that had this number leaves the one that has it, or the last one where none runs.
+ * For a caller whose numbers are the ledger's: lp_processes_are_initial().
+ */
+void lp_ledger_mean(const struct lp_kernel *kernel, pid_t pid, struct lp_ledger_facts *facts);
+
 /* Sockets that it can remember. */
 uint64_t lp_ledger_sockets(const struct lp_ledger *ledger);

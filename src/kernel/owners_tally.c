@@ -16,8 +16,6 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "kernel/ledger.h"
-#include "kernel/scan.h"
-#include "kernel/text.h"
 
 enum { TALLIED = 256 }; /* owners of a pool that are kept apart until the listed ones are chosen */
 
@@ -80,22 +78,6 @@ static uint32_t owner_by_pid(const struct lp_tallies *tallies, struct lp_tally *
 
 /* ---- whom the ledger names ----------------------------------------------------------------- */
 
-/*
- * Whether that process still runs: a pid may have been given to another one since. Its start is
- * told as the caller's time namespace has it (do_task_stat() in fs/proc/array.c).
- */
-static bool is_alive(const struct lp_tallies *tallies, const struct lp_ledger_party *party)
-{
-	enum { NS_A_TICK = 10000000 }; /* USER_HZ is 100 wherever lastport runs */
-	uint64_t start = party->start_ns + (uint64_t)tallies->kernel->timens.boottime_ns;
-	char path[32], buf[LP_TEXT_SMALL];
-	struct lp_stat stat;
-	(void)snprintf(path, sizeof(path), "%d/stat", party->pid);
-	return lp_read_text(tallies->kernel->proc, path, buf, sizeof(buf)) >= 0 &&
-	       lp_stat_parse(buf, &stat) == 0 && !lp_stat_is_ended(&stat) &&
-	       stat.start == start / NS_A_TICK;
-}
-
 /* Whether the pool has met that process before: the ledger may have two names for one. */
 static int is_new_party(struct lp_tallies *tallies, const struct lp_tally *tally,
                         const struct lp_ledger_party *party)
@@ -133,7 +115,7 @@ static uint32_t find_named(struct lp_tallies *tallies, struct lp_tally *tally, u
 	struct lp_ledger_party party;
 	if (!lp_ledger_party(tallies->notes->ledger, name, &party))
 		return LP_TALLY_NOBODY;
-	if (!tallies->own_pids || !is_alive(tallies, &party))
+	if (!tallies->own_pids || !lp_ledger_party_runs(tallies->kernel, &party))
 		return owner_of_ended(tallies, tally, &party);
 	uint32_t owner = owner_by_pid(tallies, tally, party.pid);
 	if (owner < TALLIED)

@@ -57,6 +57,7 @@ void folder_make(struct folder *folder)
 	must(mkdtemp(folder->path), "mkdtemp", folder->path);
 	folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(folder->fd >= 0, "open", folder->path);
+	folder->kernel = LP_KERNEL_NONE;
 	folder->kernel.proc = open_below(folder, "proc");
 	folder->kernel.sys = open_below(folder, "sys");
 	folder->kernel.run_netns = open_below(folder, "run");

@@ -16,14 +16,25 @@ const char *recorded_path(const char *base, const char *name)
 	return path;
 }
 
-void recorded_stat(const struct folder *folder, const char *base, char state, unsigned flags,
-                   unsigned threads)
+static void write_stat(const struct folder *folder, const char *base, char state, unsigned flags,
+                       unsigned threads, unsigned start)
 {
 	char text[256];
 	(void)snprintf(text, sizeof(text),
-	               "%s (x) %c 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 %u 0 1 0 0\n", base, state,
-	               flags, threads);
+	               "%s (x) %c 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 %u 0 %u 0 0\n", base, state,
+	               flags, threads, start);
 	folder_text(folder, recorded_path(base, "stat"), text);
+}
+
+void recorded_stat(const struct folder *folder, const char *base, char state, unsigned flags,
+                   unsigned threads)
+{
+	write_stat(folder, base, state, flags, threads, 1);
+}
+
+void recorded_begun(const struct folder *folder, const char *base, unsigned start)
+{
+	write_stat(folder, base, 'S', USER_FLAGS, 1, start);
 }
 
 void recorded_limit(const struct folder *folder, const char *base, unsigned limit)

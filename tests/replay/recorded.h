@@ -17,6 +17,8 @@ void recorded_process(const struct folder *folder, const char *base, const char 
                       unsigned n, unsigned limit);
 void recorded_stat(const struct folder *folder, const char *base, char state, unsigned flags,
                    unsigned threads);
+/* A running process that began at `start` ticks: its stat only. */
+void recorded_begun(const struct folder *folder, const char *base, unsigned start);
 void recorded_limit(const struct folder *folder, const char *base, unsigned limit);
 void recorded_fd(const struct folder *folder, const char *base, unsigned number,
                  const char *target);

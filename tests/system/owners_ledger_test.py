@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from command import TIMEOUT_S, WORLD, Run, run_inside
+from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside
 from peers import PYTHON, SERVER, cgroup, pair
 
 READER = ("--reader", os.environ.get("LASTPORT_READER", "diag"))
@@ -208,6 +208,18 @@ def what_was_closed_before_is_not_known(problems):
                [{"connections": 8, "what": "TIME_WAIT", "why": "closed before the ledger was on"}])
 
 
+def a_number_of_another_pid_namespace_is_nobodys(problems):
+    with pair([(5, {})]) as (_, _, client):
+        client.do("close", 5)
+        run = Run("explain", "--netns", "self", f"pid:{client.pid}")
+        problems.expect(run, "saw it open 5 connections and close 5 first" in
+                        " ".join(run.out.split()), "does not say what it opened")
+        run = Run("--pid", "--fork", "--mount-proc", LASTPORT, "explain", "--netns", "self",
+                  f"pid:{client.pid}", program="unshare")
+        problems.expect(run, "which of them is meant is not known" in " ".join(run.out.split())
+                        and "saw it" not in run.out, "does not say that it is not known")
+
+
 def without_it_nothing_is_guessed(problems):
     with pair([(3, {})]) as (port, server, client):
         client.do("close", 3)
@@ -224,7 +236,8 @@ TESTS = [the_client_that_closes_first_is_named, the_server_that_closes_first_is_
          one_that_left_its_connections_to_a_child_has_opened_them,
          one_whose_first_thread_has_ended_is_not_ended,
          containers_with_the_same_command_are_told_apart, real_programs_are_named,
-         what_was_closed_before_is_not_known, without_it_nothing_is_guessed]
+         what_was_closed_before_is_not_known, a_number_of_another_pid_namespace_is_nobodys,
+         without_it_nothing_is_guessed]
 
 
 def ledger(verb):
