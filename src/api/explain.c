@@ -11,7 +11,6 @@
 #include "api/take.h"
 #include "base/cleanup.h"
 #include "kernel/ledger.h"
-#include "kernel/scan.h"
 #include "view/explain.h"
 
 struct lastport_explanation {
@@ -41,15 +40,12 @@ static int find_process(const struct lp_query *query, struct lp_snapshot *snapsh
                         struct lp_error *err)
 {
 	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
-	if (query->of != LP_QUERY_PID || !snapshot->ledger)
+	if (query->of != LP_QUERY_PID || !snapshot->ledger || snapshot->ledger->other_pids)
 		return 0;
 	int r = lp_kernel_open(&kernel, err);
-	if (r < 0)
-		return r;
-	snapshot->ledger->other_pids = !lp_processes_are_initial(&kernel);
-	if (!snapshot->ledger->other_pids)
+	if (r == 0)
 		lp_ledger_mean(&kernel, query->line.pid, snapshot->ledger);
-	return 0;
+	return r;
 }
 
 static int explain(const struct lp_query *query, struct lastport_explanation *explanation)

@@ -66,7 +66,7 @@ bool lp_ledger_party_runs(const struct lp_kernel *kernel, const struct lp_ledger
 
 /*
  * Of processes that had this number leaves the one that has it, or the last one where none runs.
- * For a caller whose numbers are the ledger's: lp_processes_are_initial().
+ * For a caller whose numbers are the ledger's: not other_pids.
  */
 void lp_ledger_mean(const struct lp_kernel *kernel, pid_t pid, struct lp_ledger_facts *facts);
 

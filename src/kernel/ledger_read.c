@@ -13,6 +13,7 @@
 #include "kernel/bpf_call.h"
 #include "kernel/ledger.h"
 #include "kernel/ledger_rows.h"
+#include "kernel/scan.h"
 
 _Static_assert(LP_SEARCH_TIMES == LP_LEDGER_TIMES, "the model's are the program's");
 
@@ -304,6 +305,7 @@ int lp_ledger_read(const struct lp_ledger *ledger, const struct lp_kernel *kerne
 	if (r < 0)
 		return r;
 	facts->since_ms = (int64_t)control->since_ms;
+	facts->other_pids = !lp_processes_are_initial(kernel);
 	facts->lost_open = control->lost_open;
 	facts->lost_time_wait = control->lost_time_wait;
 	facts->unowned = control->unowned;

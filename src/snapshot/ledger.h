@@ -89,7 +89,7 @@ struct lp_ledger_facts {
 	size_t n_refusals;
 	struct lp_ledger_search_times *searches; /* most connects first */
 	size_t n_searches;
-	bool other_pids;             /* numbers of processes are not those that were asked for */
+	bool other_pids;             /* the caller's PID namespace numbers processes otherwise */
 	struct lp_netns_name *names; /* of namespaces that have one */
 	size_t n_names;
 };

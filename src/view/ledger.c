@@ -133,6 +133,10 @@ static int put_losses(const struct page *page)
 		               lp_text_count(facts->missed.n, n));
 		r = lp_style_paragraph(page->style, page->out, text);
 	}
+	if (r == 0 && facts->other_pids)
+		r = lp_style_paragraph(page->style, page->out,
+		                       "Processes are numbered as in the machine's first PID "
+		                       "namespace, not as here.");
 	return r;
 }
 

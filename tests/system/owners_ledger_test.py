@@ -218,6 +218,9 @@ def a_number_of_another_pid_namespace_is_nobodys(problems):
                   f"pid:{client.pid}", program="unshare")
         problems.expect(run, "which of them is meant is not known" in " ".join(run.out.split())
                         and "saw it" not in run.out, "does not say that it is not known")
+        run = Run("--pid", "--fork", "--mount-proc", LASTPORT, "ledger", "show", program="unshare")
+        problems.expect(run, "first PID namespace, not as here" in " ".join(run.out.split()),
+                        "does not say whose numbers those are")
 
 
 def without_it_nothing_is_guessed(problems):
