@@ -113,6 +113,7 @@ static int look_once(const struct lp_kernel *kernel, const struct lp_look_option
 		r = lp_report_programs(kernel, &report->view);
 	if (r == 0 && notes.ledger)
 		r = lp_ledger_read(notes.ledger, kernel, &report->view.snapshot->ledger);
+	report->view.snapshot->ledger_closed = notes.ledger_closed;
 	if (r == 0)
 		r = forecast_all(&report->view);
 	if (r == 0)

@@ -147,10 +147,11 @@ void lp_explain_ledger(const struct lp_facts *facts, struct lp_explanation *to)
 		return;
 	if (!snapshot->ledger)
 		lp_texts_add(&to->ledger,
-		             "The ledger is off%s, so it is not known whether connects were "
-		             "refused, nor who closed first: 'lastport ledger on' remembers both "
-		             "from then on.",
-		             snapshot->privileged ? "" : " or only root's to read");
+		             "The ledger %s, so it is not known whether connects were refused, "
+		             "nor who closed first: 'lastport ledger %s.",
+		             snapshot->ledger_closed ? "can't be read" : "is off",
+		             snapshot->ledger_closed ? "show' says why"
+		                                     : "on' remembers both from then on");
 	else if (to->query.of == LP_QUERY_PID)
 		say_process(snapshot->ledger, to);
 }

@@ -102,14 +102,18 @@ static int tell_tables(const struct lp_snapshot *snapshot, const struct lp_rule 
 int lp_rule_machine_lacks(const struct lp_judging *judging, const struct lp_rule *rule,
                           struct lp_findings *findings, bool *judgeable)
 {
-	const struct lp_settings *settings = &judging->facts->snapshot->settings;
+	const struct lp_snapshot *snapshot = judging->facts->snapshot;
+	const struct lp_settings *settings = &snapshot->settings;
 	*judgeable = true;
-	if (rule->needs & LP_NEED_LEDGER && !judging->facts->snapshot->ledger) {
+	if (rule->needs & LP_NEED_LEDGER && !snapshot->ledger) {
 		*judgeable = false;
-		return tell_text(findings, rule, "the ledger is off (lastport ledger on)");
+		return tell_text(findings, rule,
+		                 snapshot->ledger_closed
+		                         ? "the ledger can't be read (lastport ledger show)"
+		                         : "the ledger is off (lastport ledger on)");
 	}
 	if (rule->needs & LP_NEED_ALL_TABLES)
-		return tell_tables(judging->facts->snapshot, rule, findings);
+		return tell_tables(snapshot, rule, findings);
 	if (!(rule->needs & LP_NEED_CONFIGURATION))
 		return 0;
 	*judgeable = settings->read;

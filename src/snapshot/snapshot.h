@@ -249,7 +249,8 @@ struct lp_snapshot {
 	size_t n_processes, room_processes;
 	struct lp_pool_owners *owners; /* snapshot/owners.h; by no order */
 	size_t n_owners;
-	struct lp_ledger_facts *ledger; /* snapshot/ledger.h; NULL: it is off or may not be read */
+	struct lp_ledger_facts *ledger; /* snapshot/ledger.h; NULL: it is off … */
+	bool ledger_closed;             /* … or can't be read, so that it may be on */
 	struct lp_program *programs;    /* of processes that are named to people */
 	size_t n_programs;
 	struct lp_settings settings;

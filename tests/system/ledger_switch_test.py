@@ -458,6 +458,8 @@ def an_ordinary_user_is_told(problems):
         for verb in ("show", "off"):
             problems.expect(run := Run("ledger", verb, **user), run.status == NO_PERMISSION and
                             run.err.count("\n") == 1, "expected no permission")
+        problems.expect(run := Run("explain", "EADDRNOTAVAIL", **user),
+                        "The ledger can't be read" in run.out, "expected that it can't be read")
         here.run("off")
 
 
