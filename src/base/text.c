@@ -23,6 +23,11 @@ const char *lp_text_count(uint64_t n, char buf[LP_FIGURE_TEXT])
 	return buf;
 }
 
+const char *lp_text_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 /* tenths: 4705 is "470.5". Integers, so that no locale's decimal point gets in. */
 static const char *tenths_text(uint64_t tenths, char buf[LP_FIGURE_TEXT])
 {

@@ -15,6 +15,9 @@ enum { LP_FIGURE_TEXT = 32 };
 /* "28,232". Returns buf, as those below do. */
 const char *lp_text_count(uint64_t n, char buf[LP_FIGURE_TEXT]);
 
+/* What a regular noun ends in behind that number: "" or "s". */
+const char *lp_text_plural(uint64_t n);
+
 /* "412.3 MiB", "900 B". */
 const char *lp_text_bytes(uint64_t bytes, char buf[LP_FIGURE_TEXT]);
 

@@ -88,10 +88,12 @@ static int put_totals(const struct page *page)
 	char opened[LP_FIGURE_TEXT], closed[LP_FIGURE_TEXT], refused[LP_FIGURE_TEXT];
 	char text[256];
 	(void)snprintf(text, sizeof(text),
-	               "%s connects, %s of them refused for want of a port; %s sockets closed "
+	               "%s connect%s, %s of them refused for want of a port; %s socket%s closed "
 	               "first.",
-	               lp_text_count(facts->opened, opened), lp_text_count(facts->refused, refused),
-	               lp_text_count(facts->closed_first, closed));
+	               lp_text_count(facts->opened, opened), lp_text_plural(facts->opened),
+	               lp_text_count(facts->refused, refused),
+	               lp_text_count(facts->closed_first, closed),
+	               lp_text_plural(facts->closed_first));
 	return lp_style_paragraph(page->style, page->out, text);
 }
 
@@ -115,22 +117,22 @@ static int put_losses(const struct page *page)
 	int r = 0;
 	if (facts->lost_time_wait) {
 		(void)snprintf(text, sizeof(text),
-		               "%s sockets were forgotten while their TIME_WAIT may have been "
-		               "there: whose those are is not known. --memory gives more room.",
-		               lp_text_count(facts->lost_time_wait, n));
+		               "%s socket%s forgotten while the TIME_WAIT may have been there, and "
+		               "nobody is named for it. --memory gives more room.",
+		               lp_text_count(facts->lost_time_wait, n),
+		               facts->lost_time_wait == 1 ? " was" : "s were");
 		r = lp_style_paragraph(page->style, page->out, text);
 	}
 	if (r == 0 && facts->unowned) {
-		(void)snprintf(text, sizeof(text),
-		               "%s sockets were closed first in no process's name.",
-		               lp_text_count(facts->unowned, n));
+		(void)snprintf(text, sizeof(text), "%s socket%s closed first in no process's name.",
+		               lp_text_count(facts->unowned, n),
+		               facts->unowned == 1 ? " was" : "s were");
 		r = lp_style_paragraph(page->style, page->out, text);
 	}
 	if (r == 0 && facts->missed.known && facts->missed.n) {
 		(void)snprintf(text, sizeof(text),
-		               "%s changes of state came while another one was being noted, and "
-		               "were missed.",
-		               lp_text_count(facts->missed.n, n));
+		               "%s change%s of state missed: another one was just being noted.",
+		               lp_text_count(facts->missed.n, n), lp_text_plural(facts->missed.n));
 		r = lp_style_paragraph(page->style, page->out, text);
 	}
 	if (r == 0 && facts->other_pids)

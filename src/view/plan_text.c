@@ -52,11 +52,6 @@ static const char *rate_text(double n, char buf[LP_FIGURE_TEXT])
 	return buf;
 }
 
-static const char *plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 /* ---- the wishes --------------------------------------------------------------------------------
  */
 
@@ -84,8 +79,8 @@ static int put_wishes(const struct lp_style *style, FILE *out, const struct lp_p
 	return lp_style_say(style, out, 0, BODY,
 	                    "%s, %s, each open for %s%s; %s source%s%s, %s destination%s; %s.",
 	                    rate, roles[w->role], SPAN(w->hold_s), requests, COUNT(w->sources),
-	                    plural(w->sources), via, COUNT(w->destinations),
-	                    plural(w->destinations), closers[w->closer]);
+	                    lp_text_plural(w->sources), via, COUNT(w->destinations),
+	                    lp_text_plural(w->destinations), closers[w->closer]);
 }
 
 /* ---- a row a limit -----------------------------------------------------------------------------
