@@ -14,9 +14,9 @@
 struct group {
 	const struct lp_owner *first; /* who has most */
 	size_t n;
-	pid_t pid; /* the lowest */
-	uint32_t states[LP_STATES];
 	uint64_t opened; /* by what the ledger knows */
+	pid_t pid;       /* the lowest */
+	uint32_t states[LP_STATES];
 	uint32_t sharing;
 };
 

@@ -283,7 +283,7 @@ os.waitpid(pid, 0)
 
 
 def one_opens_and_its_child_closes(problems):
-    with Ledger() as ledger, socket.create_server(("127.0.0.1", 0)) as listener:
+    with Ledger() as ledger, socket.create_server(("127.0.0.1", next(NUMBERS))) as listener:
         port = listener.getsockname()[1]
         with subprocess.Popen([PYTHON, "-c", CHILD_CLOSES, str(port)], text=True,
                               stdout=subprocess.PIPE) as client:
@@ -296,7 +296,7 @@ def one_opens_and_its_child_closes(problems):
 
 
 def an_end_without_close_is_told(problems):
-    with Ledger() as ledger, socket.create_server(("127.0.0.1", 0)) as listener:
+    with Ledger() as ledger, socket.create_server(("127.0.0.1", next(NUMBERS))) as listener:
         port = listener.getsockname()[1]
         for how in ("os._exit(0)", "os.kill(os.getpid(), 9)"):
             with subprocess.Popen([PYTHON, "-c", "import os, socket, sys\nkept = socket."
@@ -382,7 +382,7 @@ def deaf(end, yes):
 
 
 def both_sides_at_once(problems):
-    with Ledger() as ledger, socket.create_server(("127.0.0.1", 0)) as listener:
+    with Ledger() as ledger, socket.create_server(("127.0.0.1", next(NUMBERS))) as listener:
         port = listener.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
         server = listener.accept()[0]
@@ -405,7 +405,7 @@ def both_sides_at_once(problems):
 
 def a_second_close_before_the_first_is_acknowledged(problems):
     """The kernel tells both as the same change of state."""
-    with Ledger() as ledger, socket.create_server(("127.0.0.1", 0)) as listener:
+    with Ledger() as ledger, socket.create_server(("127.0.0.1", next(NUMBERS))) as listener:
         port = listener.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
         with listener.accept()[0] as server:
@@ -425,7 +425,7 @@ def a_second_close_before_the_first_is_acknowledged(problems):
 
 
 def a_reset_leaves_nothing(problems):
-    with Ledger() as ledger, socket.create_server(("127.0.0.1", 0)) as listener:
+    with Ledger() as ledger, socket.create_server(("127.0.0.1", next(NUMBERS))) as listener:
         port = listener.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
         server = listener.accept()[0]
@@ -456,7 +456,7 @@ def what_nobody_accepted_is_its_listeners(problems):
 
 
 def threads_are_of_their_process(problems):
-    with Ledger() as ledger, socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+    with Ledger() as ledger, socket.create_server(("127.0.0.1", next(NUMBERS)), backlog=64) as listener:
         port = listener.getsockname()[1]
         def work():
             for _ in range(5):
