@@ -39,9 +39,11 @@ int lp_ring_read(struct lp_ring *ring, lp_ring_take take, void *context)
 {
 	enum { HEAD = BPF_RINGBUF_HDR_SZ, ALIGNED = 8 };
 	const unsigned char *data = (const unsigned char *)ring->producer + ring->page;
-	uint64_t at = __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE), end;
+	uint64_t at = __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE);
+	/* what is there now: of what comes meanwhile there may be no end */
+	const uint64_t end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
 	int r = 0;
-	while (r == 0 && at < (end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE))) {
+	while (r == 0 && at < end) {
 		const unsigned char *record = data + (at & (ring->room - 1));
 		uint32_t head =
 		        __atomic_load_n((const uint32_t *)(const void *)record, __ATOMIC_ACQUIRE);

@@ -158,6 +158,34 @@ static int add_refusal(const struct reading *reading, size_t *room,
 	return 0;
 }
 
+/* Two processors may both have made a row for what was new to both, in the same set. */
+static size_t merge_refused(const struct lp_ledger_refused_set *set,
+                            struct lp_ledger_refused merged[LP_LEDGER_WAYS])
+{
+	size_t n = 0;
+	for (size_t way = 0; way < LP_LEDGER_WAYS; way++) {
+		if (!in_use(LP_LEDGER_LOAD(set->ways[way].seen)))
+			continue;
+		const struct lp_ledger_refused row = set->ways[way];
+		size_t i = 0;
+		while (i < n &&
+		       (memcmp(&merged[i].to, &row.to, sizeof(row.to)) != 0 ||
+		        memcmp(&merged[i].process, &row.process, sizeof(row.process)) != 0))
+			i++;
+		if (i == n) {
+			merged[n++] = row;
+			continue;
+		}
+		struct lp_ledger_refused *one = &merged[i];
+		one->seen = one->seen > row.seen ? one->seen : row.seen;
+		one->first = one->first < row.first ? one->first : row.first;
+		one->no_port += row.no_port;
+		one->bound_port += row.bound_port;
+		one->total_ns += row.total_ns;
+	}
+	return n;
+}
+
 static int compare_refusals(const void *a, const void *b)
 {
 	const struct lp_ledger_refusal *x = a, *y = b;
@@ -173,16 +201,17 @@ static int read_refusals(const struct reading *reading, uint64_t *used)
 	const struct lp_ledger_refused_set *sets = ledger->refusals.rows;
 	size_t room = 0;
 	int r = 0;
-	for (uint32_t i = 0; i < ledger->refusals.sets * LP_LEDGER_WAYS && r == 0; i++) {
-		const struct lp_ledger_refused *row =
-		        &sets[i / LP_LEDGER_WAYS].ways[i % LP_LEDGER_WAYS];
-		if (!in_use(LP_LEDGER_LOAD(row->seen)))
-			continue;
-		(*used)++;
-		r = add_refusal(reading, &room, row, LP_REFUSAL_NO_PORT, row->no_port);
-		if (r == 0)
-			r = add_refusal(reading, &room, row, LP_REFUSAL_BOUND_PORT,
-			                row->bound_port);
+	for (uint32_t i = 0; i < ledger->refusals.sets; i++) {
+		struct lp_ledger_refused rows[LP_LEDGER_WAYS];
+		size_t n = merge_refused(&sets[i], rows);
+		*used += n;
+		for (size_t k = 0; k < n && r == 0; k++) {
+			r = add_refusal(reading, &room, &rows[k], LP_REFUSAL_NO_PORT,
+			                rows[k].no_port);
+			if (r == 0)
+				r = add_refusal(reading, &room, &rows[k], LP_REFUSAL_BOUND_PORT,
+				                rows[k].bound_port);
+		}
 	}
 	if (facts->n_refusals)
 		qsort(facts->refusals, facts->n_refusals, sizeof(*facts->refusals),
@@ -225,6 +254,29 @@ static int add_search(const struct reading *reading, size_t *room,
 	return 0;
 }
 
+/* As merge_refused(). */
+static void merge_searches(struct lp_ledger_facts *facts, size_t from)
+{
+	for (size_t i = from; i + 1 < facts->n_searches; i++) {
+		for (size_t k = i + 1; k < facts->n_searches;) {
+			struct lp_ledger_search_times *one = &facts->searches[i],
+			                              *two = &facts->searches[k];
+			if (one->netns != two->netns || one->port != two->port ||
+			    !lp_address_equal(&one->remote, &two->remote)) {
+				k++;
+				continue;
+			}
+			one->total_ns += two->total_ns;
+			one->unmeasured += two->unmeasured;
+			for (size_t t = 0; t < LP_SEARCH_TIMES; t++) {
+				one->times[t] += two->times[t];
+				one->recent[t] += two->recent[t];
+			}
+			*two = facts->searches[--facts->n_searches];
+		}
+	}
+}
+
 static int compare_searches(const void *a, const void *b)
 {
 	const struct lp_ledger_search_times *x = a, *y = b;
@@ -241,11 +293,12 @@ static int read_searches(const struct reading *reading)
 	const struct lp_ledger_search_set *sets = ledger->searches.rows;
 	size_t room = 0;
 	int r = 0;
-	for (uint32_t i = 0; i < ledger->searches.sets * LP_LEDGER_WAYS && r == 0; i++) {
-		const struct lp_ledger_search *row =
-		        &sets[i / LP_LEDGER_WAYS].ways[i % LP_LEDGER_WAYS];
-		if (in_use(LP_LEDGER_LOAD(row->seen)))
-			r = add_search(reading, &room, row);
+	for (uint32_t i = 0; i < ledger->searches.sets && r == 0; i++) {
+		size_t from = facts->n_searches;
+		for (size_t way = 0; way < LP_LEDGER_WAYS && r == 0; way++)
+			if (in_use(LP_LEDGER_LOAD(sets[i].ways[way].seen)))
+				r = add_search(reading, &room, &sets[i].ways[way]);
+		merge_searches(facts, from);
 	}
 	if (facts->n_searches)
 		qsort(facts->searches, facts->n_searches, sizeof(*facts->searches),

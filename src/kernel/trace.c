@@ -205,13 +205,15 @@ static int tick_all(struct lp_trace *trace)
 	return r;
 }
 
-/* Waits for events until `until`, in nanoseconds. 1: told to stop. */
+/* Waits for events until `until`, in nanoseconds, and looks once in any case. 1: told to stop. */
 static int wait_until(struct lp_trace *trace, int stop, int64_t until)
 {
 	struct pollfd waiting[SOURCES + 1];
+	int64_t left = until - lp_clock_ns();
 	list_descriptors(trace, stop, waiting);
-	for (int64_t left; (left = until - lp_clock_ns()) > 0;) {
-		const struct timespec timeout = {left / 1000000000, left % 1000000000};
+	do {
+		const struct timespec timeout = {left > 0 ? left / 1000000000 : 0,
+		                                 left > 0 ? left % 1000000000 : 0};
 		int n = ppoll(waiting, SOURCES + 1, &timeout, NULL);
 		if (n < 0 && errno != EINTR)
 			return lp_errno();
@@ -220,7 +222,8 @@ static int wait_until(struct lp_trace *trace, int stop, int64_t until)
 			return r;
 		if (n > 0 && waiting[0].revents)
 			return 1;
-	}
+		left = until - lp_clock_ns();
+	} while (left > 0);
 	return 0;
 }
 
@@ -238,6 +241,9 @@ int lp_trace_run(struct lp_trace *trace, int stop, int64_t duration_ms, lp_trace
 		if (r != 0)
 			return r;
 		stopped |= next == end;
+		/* where it was late, or was stopped, those missed are not made up for */
+		int64_t now = lp_clock_ns();
+		next = now > next ? now : next;
 	}
 	return 0;
 }

@@ -6,7 +6,10 @@
 
 #include "action/ledger.h"
 #include "action/ledger_load.h"
+#include "base/cleanup.h"
 #include "bpf/ledger.h"
+#include "kernel/ledger.h"
+#include "kernel/ledger_rows.h"
 #include "snapshot/ledger.h"
 
 enum { MASK = 4095 };
@@ -73,5 +76,49 @@ static void test_quantiles(void **state)
 	assert_true(lp_search_quantile(times, 1).n == UINT64_MAX); /* longer than all */
 }
 
-UNIT_MAIN(cmocka_unit_test(test_rows_of_a_cookie), cmocka_unit_test(test_other_rows_differ),
-          cmocka_unit_test(test_tables_fit), cmocka_unit_test(test_quantiles))
+/* Two processors may make a row each for what is new to both: it is told once. */
+static void test_rows_made_twice_are_one(void **state)
+{
+	(void)state;
+	static const struct lp_ledger_process process = {.pid = 812, .netns = 7};
+	static const struct lp_ledger_destination to = {.netns = 7, .port = 80, .family = AF_INET};
+	struct lp_ledger_control control = {0};
+	struct lp_ledger_refused_set refused = {0};
+	struct lp_ledger_search_set searches = {0};
+	const unsigned ways[] = {0, 2}; /* those between are free */
+	for (unsigned i = 0; i < 2; i++) {
+		refused.ways[ways[i]] = (struct lp_ledger_refused){.seen = 1000 + i,
+		                                                   .to = to,
+		                                                   .process = process,
+		                                                   .first = 900 - i,
+		                                                   .no_port = 3 + i,
+		                                                   .bound_port = i,
+		                                                   .total_ns = 50};
+		searches.ways[ways[i]] = (struct lp_ledger_search){
+		        .seen = 1000, .to = to, .total_ns = 50, .unmeasured = 2};
+		searches.ways[ways[i]].times[3] = 10 + i;
+	}
+	const struct lp_ledger ledger = {.control = &control,
+	                                 .refusals = {.rows = &refused, .sets = 1},
+	                                 .searches = {.rows = &searches, .sets = 1},
+	                                 .program = -1};
+	const struct lp_kernel kernel = LP_KERNEL_NONE;
+	_cleanup_(lp_ledger_facts_freep) struct lp_ledger_facts *facts = NULL;
+	assert_int_equal(lp_ledger_read(&ledger, &kernel, &facts), 0);
+	assert_int_equal(facts->n_refusals, 2); /* one for each reason */
+	assert_int_equal(facts->refusals[0].refused, 7);
+	assert_int_equal(facts->refusals[1].refused, 1);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(facts->refusals[i].all, 8);
+		assert_int_equal(facts->refusals[i].all_ns, 100);
+		assert_true(facts->refusals[i].first_ms <= facts->refusals[i].last_ms);
+	}
+	assert_int_equal(facts->n_searches, 1);
+	assert_int_equal(facts->searches[0].times[3], 21);
+	assert_int_equal(facts->searches[0].total_ns, 100);
+	assert_int_equal(facts->searches[0].unmeasured, 4);
+}
+
+UNIT_MAIN(cmocka_unit_test(test_rows_made_twice_are_one), cmocka_unit_test(test_rows_of_a_cookie),
+          cmocka_unit_test(test_other_rows_differ), cmocka_unit_test(test_tables_fit),
+          cmocka_unit_test(test_quantiles))
