@@ -39,7 +39,9 @@ struct traced {
 	struct lp_ledger *ledger; /* not ours */
 	struct lp_trace_who who;
 	struct shares last; /* sorted by compare_rows() */
-	uint64_t lost, lost_before;
+	/* refused connects and first closers of all namespaces, rows that gave way included … */
+	uint64_t counted, counted_before;
+	uint64_t seen; /* … and those whose row was still there to be read */
 	int64_t read_ns;
 };
 
@@ -149,11 +151,7 @@ static int read_shares(const struct lp_trace *trace, struct traced *traced, stru
 		r = add_all(&now, facts);
 	if (r < 0)
 		return r;
-	traced->lost = 0;
-	for (size_t i = 0; i < LP_LEDGER_TABLES; i++)
-		if (!strcmp(facts->tables[i].name, "owners") ||
-		    !strcmp(facts->tables[i].name, "refusals"))
-			traced->lost += facts->tables[i].lost;
+	traced->counted = facts->refused + facts->closed_first;
 	sort(&now, compare_rows);
 	*ret = now;
 	now = (struct shares){0};
@@ -176,12 +174,13 @@ static struct share grown(const struct traced *traced, const struct share *now)
 }
 
 /* The interval's shares, one a line. */
-static int take_growth(struct lp_trace *trace, const struct traced *traced,
-                       const struct shares *now, struct shares *ret)
+static int take_growth(struct lp_trace *trace, struct traced *traced, const struct shares *now,
+                       struct shares *ret)
 {
 	size_t lines = 0;
 	for (size_t i = 0; i < now->n; i++) {
 		struct share more = grown(traced, &now->items[i]);
+		traced->seen += more.count;
 		if (lp_trace_wants(trace, more.party.netns) && add(ret, &more) < 0)
 			return -ENOMEM;
 	}
@@ -294,7 +293,7 @@ static int open_ledger(struct lp_trace *trace, void **ret, struct lp_error *err)
 		close_ledger(traced);
 		return r;
 	}
-	traced->lost_before = traced->lost;
+	traced->counted_before = traced->counted;
 	*ret = traced;
 	return 0;
 }
@@ -302,7 +301,8 @@ static int open_ledger(struct lp_trace *trace, void **ret, struct lp_error *err)
 static uint64_t lost(const void *state)
 {
 	const struct traced *traced = state;
-	return traced->lost - traced->lost_before;
+	uint64_t counted = traced->counted - traced->counted_before;
+	return counted > traced->seen ? counted - traced->seen : 0;
 }
 
 const struct lp_trace_source lp_trace_ledger = {

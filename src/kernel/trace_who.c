@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kernel/ledger.h"
 #include "kernel/scan.h"
 
 void lp_trace_who_begin(struct lp_trace_who *who, const struct lp_kernel *kernel)
@@ -21,7 +22,9 @@ void lp_trace_who_done(struct lp_trace_who *who)
 /* The path of a cgroup; of version 1 only a process itself tells. */
 static bool find_path(struct lp_trace_who *who, const struct lp_ledger_party *party, bool one)
 {
-	if (one && who->own_pids &&
+	/* its number may be another one's by now; of single events the start is not told */
+	bool itself = !party->start_ns || lp_ledger_party_runs(who->kernel, party);
+	if (one && who->own_pids && itself &&
 	    lp_cgroup_of(who->kernel, party->pid, who->path, sizeof(who->path)) == 0)
 		return true;
 	return who->cgroups.mount >= 0 &&
