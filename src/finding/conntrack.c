@@ -305,7 +305,7 @@ static void tell_hash(const struct lp_judging *judging, const struct lp_subject 
 		                          "but the hash table is one for all.");
 	lp_finding_evidence(finding, "%s entries of %s namespace%s, twice each, in %s buckets.",
 	                    TEXT_COUNT(entries), TEXT_COUNT(machine->conntrack_namespaces),
-	                    machine->conntrack_namespaces == 1 ? "" : "s", TEXT_COUNT(buckets));
+	                    lp_text_plural(machine->conntrack_namespaces), TEXT_COUNT(buckets));
 	if (machine->conntrack_torn)
 		lp_finding_evidence(finding, "Not all namespaces could be read: there may be more "
 		                             "entries.");

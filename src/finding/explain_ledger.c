@@ -17,16 +17,13 @@ static bool is_seen(const struct lp_snapshot *snapshot, const struct lp_ledger_r
 	return false;
 }
 
-static bool is_asked_for(const struct lp_snapshot *snapshot,
-                         const struct lp_ledger_refusal *refusal, const struct lp_query *query)
+static bool is_asked_for(const struct lp_ledger_refusal *refusal, const struct lp_query *query)
 {
 	const struct lp_line *line = &query->line;
 	if (line->address.family)
 		return lp_address_is_meant(&line->address, &refusal->remote) &&
 		       (!line->port || line->port == refusal->port);
-	if (query->of != LP_QUERY_PID)
-		return true;
-	return refusal->party.pid == line->pid && !snapshot->ledger->other_pids;
+	return query->of != LP_QUERY_PID || refusal->party.pid == line->pid;
 }
 
 /* Those that were asked for. */
@@ -37,7 +34,7 @@ static struct lp_refused refused_of(const struct lp_snapshot *snapshot,
 	struct lp_refused sum = {0};
 	for (size_t i = 0; i < ledger->n_refusals; i++) {
 		const struct lp_ledger_refusal *refusal = &ledger->refusals[i];
-		if (is_asked_for(snapshot, refusal, query) && is_seen(snapshot, refusal))
+		if (is_asked_for(refusal, query) && is_seen(snapshot, refusal))
 			lp_refused_add(&sum, refusal);
 	}
 	return sum;
@@ -47,8 +44,6 @@ static struct lp_refused refused_of(const struct lp_snapshot *snapshot,
 static bool lists_all(const struct lp_ledger_facts *ledger)
 {
 	uint64_t listed = 0;
-	if (ledger->other_pids)
-		return false;
 	for (size_t i = 0; i < ledger->n_refusals; i++)
 		listed += ledger->refusals[i].refused;
 	return listed >= ledger->refused;
@@ -68,7 +63,7 @@ static void say_refused(const struct lp_facts *facts, const struct lp_refused *s
 	(void)lp_address_port_text(&most->remote, most->port, remote);
 	if (most->refused == sum->n) {
 		lp_texts_add(texts, "%s connect%s of %s (%d) to %s found no port, the last %s ago.",
-		             TEXT_COUNT(sum->n), sum->n == 1 ? "" : "s", most->party.command,
+		             TEXT_COUNT(sum->n), lp_text_plural(sum->n), most->party.command,
 		             most->party.pid, remote, TEXT_SPAN(ago_s));
 		return;
 	}
@@ -83,7 +78,7 @@ void lp_explain_refused(const struct lp_facts *facts, const struct lp_query *que
 {
 	const struct lp_snapshot *snapshot = facts->snapshot;
 	const struct lp_ledger_facts *ledger = snapshot->ledger;
-	if (!ledger)
+	if (!ledger || (query->of == LP_QUERY_PID && ledger->other_pids))
 		return;
 	struct lp_refused sum = refused_of(snapshot, query);
 	double on_s = seconds_between(ledger->since_ms, snapshot->taken_at_ms);

@@ -78,7 +78,7 @@ static void tell(const struct lp_judging *judging, const struct lp_subject *subj
 	if (!most)
 		return;
 	lp_finding_summary(finding, "%s connect%s to %s found no port, the last %s ago.",
-	                   TEXT_COUNT(sum.n), sum.n == 1 ? "" : "s",
+	                   TEXT_COUNT(sum.n), lp_text_plural(sum.n),
 	                   lp_address_port_text(&most->remote, most->port, remote),
 	                   TEXT_SPAN((double)(now - sum.last->last_ms) / 1000));
 	if (most->why == LP_REFUSAL_BOUND_PORT)

@@ -128,7 +128,7 @@ static void tell_myth(const struct lp_judging *judging, const struct lp_subject 
 	for (size_t i = 0; i < settings->n; i++)
 		n += myth_of(judging, &settings->items[i]) != NULL;
 	lp_finding_summary(finding, "%zu setting%s in sysctl files %s not do what %s set for.", n,
-	                   n == 1 ? "" : "s", n == 1 ? "does" : "do",
+	                   lp_text_plural(n), n == 1 ? "does" : "do",
 	                   n == 1 ? "it is" : "they are");
 	lp_finding_cause(finding, "Advice of many years ago that this kernel does not follow, or "
 	                          "that never was true.");

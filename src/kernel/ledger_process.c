@@ -26,10 +26,24 @@ static bool find_start(const struct lp_kernel *kernel, pid_t pid, uint64_t *ret)
 	return true;
 }
 
+static bool began_at(const struct lp_kernel *kernel, const struct lp_ledger_party *party,
+                     uint64_t start)
+{
+	return ticks_of(kernel, party->start_ns) == start;
+}
+
 bool lp_ledger_party_runs(const struct lp_kernel *kernel, const struct lp_ledger_party *party)
 {
 	uint64_t start;
-	return find_start(kernel, party->pid, &start) && start == ticks_of(kernel, party->start_ns);
+	return find_start(kernel, party->pid, &start) && began_at(kernel, party, start);
+}
+
+/* The later of `last` and when the party began, if it has that number. */
+static uint64_t later(const struct lp_kernel *kernel, pid_t pid, uint64_t last,
+                      const struct lp_ledger_party *party)
+{
+	uint64_t start = party->pid == pid ? ticks_of(kernel, party->start_ns) : 0;
+	return start > last ? start : last;
 }
 
 /* The start of the last process of that number that the ledger knows. 0: of none. */
@@ -37,18 +51,10 @@ static uint64_t last_start(const struct lp_kernel *kernel, const struct lp_ledge
                            pid_t pid)
 {
 	uint64_t last = 0;
-	for (size_t i = 0; i < facts->n_actors; i++) {
-		const struct lp_ledger_party *party = &facts->actors[i].party;
-		uint64_t start = ticks_of(kernel, party->start_ns);
-		if (party->pid == pid && start > last)
-			last = start;
-	}
-	for (size_t i = 0; i < facts->n_refusals; i++) {
-		const struct lp_ledger_party *party = &facts->refusals[i].party;
-		uint64_t start = ticks_of(kernel, party->start_ns);
-		if (party->pid == pid && start > last)
-			last = start;
-	}
+	for (size_t i = 0; i < facts->n_actors; i++)
+		last = later(kernel, pid, last, &facts->actors[i].party);
+	for (size_t i = 0; i < facts->n_refusals; i++)
+		last = later(kernel, pid, last, &facts->refusals[i].party);
 	return last;
 }
 
@@ -60,12 +66,12 @@ void lp_ledger_mean(const struct lp_kernel *kernel, pid_t pid, struct lp_ledger_
 		start = last_start(kernel, facts, pid);
 	for (size_t i = 0; i < facts->n_actors; i++) {
 		const struct lp_ledger_actor actor = facts->actors[i];
-		if (actor.party.pid != pid || ticks_of(kernel, actor.party.start_ns) == start)
+		if (actor.party.pid != pid || began_at(kernel, &actor.party, start))
 			facts->actors[actors++] = actor;
 	}
 	for (size_t i = 0; i < facts->n_refusals; i++) {
 		const struct lp_ledger_refusal refusal = facts->refusals[i];
-		if (refusal.party.pid != pid || ticks_of(kernel, refusal.party.start_ns) == start)
+		if (refusal.party.pid != pid || began_at(kernel, &refusal.party, start))
 			facts->refusals[refusals++] = refusal;
 		else
 			facts->refused -= refusal.refused;

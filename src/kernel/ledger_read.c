@@ -55,6 +55,37 @@ static int64_t wall_ms(const struct reading *reading, uint64_t ns)
 	return reading->wall_ms - (int64_t)(reading->now - ns) / 1000000;
 }
 
+/* ---- what is there twice --------------------------------------------------------------------- */
+
+/* How two of a kind are told to be one, and the second is added to the first. */
+struct kind {
+	size_t size;
+	bool (*same)(const void *a, const void *b);
+	void (*add)(void *a, const void *b);
+};
+
+/*
+ * Two processors may both have made a row for what was new to both, in the same set: those from
+ * `from` on. How many items are left.
+ */
+static size_t merge(const struct kind *kind, void *items, size_t from, size_t n)
+{
+	unsigned char *bytes = items;
+	for (size_t i = from; i + 1 < n; i++) {
+		void *one = bytes + i * kind->size;
+		for (size_t k = i + 1; k < n;) {
+			void *two = bytes + k * kind->size;
+			if (!kind->same(one, two)) {
+				k++;
+				continue;
+			}
+			kind->add(one, two);
+			memmove(two, bytes + --n * kind->size, kind->size);
+		}
+	}
+	return n;
+}
+
 /* ---- owners -------------------------------------------------------------------------------- */
 
 static bool same_party(const struct lp_ledger_party *a, const struct lp_ledger_party *b)
@@ -88,24 +119,22 @@ static int compare_actors(const void *a, const void *b)
 	return x->party.pid - y->party.pid;
 }
 
-/* Two processors may both have made a row for a process that was new: next to each other, since
- * their sets are the same. */
-static void merge_actors(struct lp_ledger_facts *facts, size_t from)
+static bool same_actor(const void *a, const void *b)
 {
-	for (size_t i = from; i + 1 < facts->n_actors; i++) {
-		for (size_t k = i + 1; k < facts->n_actors;) {
-			struct lp_ledger_actor *one = &facts->actors[i], *two = &facts->actors[k];
-			if (!same_party(&one->party, &two->party)) {
-				k++;
-				continue;
-			}
-			one->opened += two->opened;
-			one->closed_first += two->closed_first;
-			one->refused += two->refused;
-			*two = facts->actors[--facts->n_actors];
-		}
-	}
+	const struct lp_ledger_actor *x = a, *y = b;
+	return same_party(&x->party, &y->party);
 }
+
+static void add_to_actor(void *a, const void *b)
+{
+	struct lp_ledger_actor *one = a;
+	const struct lp_ledger_actor *two = b;
+	one->opened += two->opened;
+	one->closed_first += two->closed_first;
+	one->refused += two->refused;
+}
+
+static const struct kind actor_kind = {sizeof(struct lp_ledger_actor), same_actor, add_to_actor};
 
 static int read_actors(const struct reading *reading)
 {
@@ -126,7 +155,7 @@ static int read_actors(const struct reading *reading)
 			if (r < 0)
 				return r;
 		}
-		merge_actors(facts, from);
+		facts->n_actors = merge(&actor_kind, facts->actors, from, facts->n_actors);
 	}
 	if (facts->n_actors)
 		qsort(facts->actors, facts->n_actors, sizeof(*facts->actors), compare_actors);
@@ -158,32 +187,36 @@ static int add_refusal(const struct reading *reading, size_t *room,
 	return 0;
 }
 
-/* Two processors may both have made a row for what was new to both, in the same set. */
-static size_t merge_refused(const struct lp_ledger_refused_set *set,
-                            struct lp_ledger_refused merged[LP_LEDGER_WAYS])
+static bool same_refused(const void *a, const void *b)
+{
+	const struct lp_ledger_refused *x = a, *y = b;
+	return memcmp(&x->to, &y->to, sizeof(x->to)) == 0 &&
+	       memcmp(&x->process, &y->process, sizeof(x->process)) == 0;
+}
+
+static void add_to_refused(void *a, const void *b)
+{
+	struct lp_ledger_refused *one = a;
+	const struct lp_ledger_refused *two = b;
+	one->seen = one->seen > two->seen ? one->seen : two->seen;
+	one->first = one->first < two->first ? one->first : two->first;
+	one->no_port += two->no_port;
+	one->bound_port += two->bound_port;
+	one->total_ns += two->total_ns;
+}
+
+static const struct kind refused_kind = {sizeof(struct lp_ledger_refused), same_refused,
+                                         add_to_refused};
+
+/* The rows of a set that are in use, each once. How many. */
+static size_t copy_refused(const struct lp_ledger_refused_set *set,
+                           struct lp_ledger_refused rows[LP_LEDGER_WAYS])
 {
 	size_t n = 0;
-	for (size_t way = 0; way < LP_LEDGER_WAYS; way++) {
-		if (!in_use(LP_LEDGER_LOAD(set->ways[way].seen)))
-			continue;
-		const struct lp_ledger_refused row = set->ways[way];
-		size_t i = 0;
-		while (i < n &&
-		       (memcmp(&merged[i].to, &row.to, sizeof(row.to)) != 0 ||
-		        memcmp(&merged[i].process, &row.process, sizeof(row.process)) != 0))
-			i++;
-		if (i == n) {
-			merged[n++] = row;
-			continue;
-		}
-		struct lp_ledger_refused *one = &merged[i];
-		one->seen = one->seen > row.seen ? one->seen : row.seen;
-		one->first = one->first < row.first ? one->first : row.first;
-		one->no_port += row.no_port;
-		one->bound_port += row.bound_port;
-		one->total_ns += row.total_ns;
-	}
-	return n;
+	for (size_t way = 0; way < LP_LEDGER_WAYS; way++)
+		if (in_use(LP_LEDGER_LOAD(set->ways[way].seen)))
+			rows[n++] = set->ways[way];
+	return merge(&refused_kind, rows, 0, n);
 }
 
 static int compare_refusals(const void *a, const void *b)
@@ -203,7 +236,7 @@ static int read_refusals(const struct reading *reading, uint64_t *used)
 	int r = 0;
 	for (uint32_t i = 0; i < ledger->refusals.sets; i++) {
 		struct lp_ledger_refused rows[LP_LEDGER_WAYS];
-		size_t n = merge_refused(&sets[i], rows);
+		size_t n = copy_refused(&sets[i], rows);
 		*used += n;
 		for (size_t k = 0; k < n && r == 0; k++) {
 			r = add_refusal(reading, &room, &rows[k], LP_REFUSAL_NO_PORT,
@@ -254,28 +287,27 @@ static int add_search(const struct reading *reading, size_t *room,
 	return 0;
 }
 
-/* As merge_refused(). */
-static void merge_searches(struct lp_ledger_facts *facts, size_t from)
+static bool same_search(const void *a, const void *b)
 {
-	for (size_t i = from; i + 1 < facts->n_searches; i++) {
-		for (size_t k = i + 1; k < facts->n_searches;) {
-			struct lp_ledger_search_times *one = &facts->searches[i],
-			                              *two = &facts->searches[k];
-			if (one->netns != two->netns || one->port != two->port ||
-			    !lp_address_equal(&one->remote, &two->remote)) {
-				k++;
-				continue;
-			}
-			one->total_ns += two->total_ns;
-			one->unmeasured += two->unmeasured;
-			for (size_t t = 0; t < LP_SEARCH_TIMES; t++) {
-				one->times[t] += two->times[t];
-				one->recent[t] += two->recent[t];
-			}
-			*two = facts->searches[--facts->n_searches];
-		}
+	const struct lp_ledger_search_times *x = a, *y = b;
+	return x->netns == y->netns && x->port == y->port &&
+	       lp_address_equal(&x->remote, &y->remote);
+}
+
+static void add_to_search(void *a, const void *b)
+{
+	struct lp_ledger_search_times *one = a;
+	const struct lp_ledger_search_times *two = b;
+	one->total_ns += two->total_ns;
+	one->unmeasured += two->unmeasured;
+	for (size_t i = 0; i < LP_SEARCH_TIMES; i++) {
+		one->times[i] += two->times[i];
+		one->recent[i] += two->recent[i];
 	}
 }
+
+static const struct kind search_kind = {sizeof(struct lp_ledger_search_times), same_search,
+                                        add_to_search};
 
 static int compare_searches(const void *a, const void *b)
 {
@@ -298,7 +330,7 @@ static int read_searches(const struct reading *reading)
 		for (size_t way = 0; way < LP_LEDGER_WAYS && r == 0; way++)
 			if (in_use(LP_LEDGER_LOAD(sets[i].ways[way].seen)))
 				r = add_search(reading, &room, &sets[i].ways[way]);
-		merge_searches(facts, from);
+		facts->n_searches = merge(&search_kind, facts->searches, from, facts->n_searches);
 	}
 	if (facts->n_searches)
 		qsort(facts->searches, facts->n_searches, sizeof(*facts->searches),

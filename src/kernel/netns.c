@@ -13,6 +13,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "kernel/kernel.h"
 #include "kernel/scan.h"
@@ -235,11 +236,6 @@ static int add_host(const struct lp_kernel *kernel, struct lp_netns_list *list)
 
 /* ---- what was not seen -------------------------------------------------------------------- */
 
-static const char *plural(size_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 static int report_others(const struct lp_netns_list *list, struct lp_snapshot *snapshot)
 {
 	size_t others = list->scan->namespaces.n - 1;
@@ -251,7 +247,7 @@ static int report_others(const struct lp_netns_list *list, struct lp_snapshot *s
 	return lp_snapshot_gap(snapshot, "namespaces", 0,
 	                       "%zu other network namespace%s seen but not read: entering needs "
 	                       "root",
-	                       others, plural(others));
+	                       others, lp_text_plural(others));
 }
 
 static int report(const struct lp_kernel *kernel, struct lp_netns_list *list,
@@ -266,7 +262,7 @@ static int report(const struct lp_kernel *kernel, struct lp_netns_list *list,
 	if (r >= 0 && unreached)
 		r = lp_snapshot_gap(snapshot, "namespaces", 0,
 		                    "%zu mount%s of network namespaces not reachable: covered",
-		                    unreached, plural(unreached));
+		                    unreached, lp_text_plural(unreached));
 	if (r >= 0 && scan->unreadable)
 		r = lp_snapshot_gap(snapshot, "namespaces", 0,
 		                    "%zu process%s whose network namespace may not be asked for",
@@ -274,7 +270,7 @@ static int report(const struct lp_kernel *kernel, struct lp_netns_list *list,
 	if (r >= 0 && scan->threads_left_out)
 		r = lp_snapshot_gap(snapshot, "namespaces", 0,
 		                    "%zu thread%s of root's processes not looked at",
-		                    scan->threads_left_out, plural(scan->threads_left_out));
+		                    scan->threads_left_out, lp_text_plural(scan->threads_left_out));
 	return r < 0 ? r : 0;
 }
 

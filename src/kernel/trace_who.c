@@ -23,8 +23,8 @@ void lp_trace_who_done(struct lp_trace_who *who)
 static bool find_path(struct lp_trace_who *who, const struct lp_ledger_party *party, bool one)
 {
 	/* its number may be another one's by now; of single events the start is not told */
-	bool itself = !party->start_ns || lp_ledger_party_runs(who->kernel, party);
-	if (one && who->own_pids && itself &&
+	if (one && who->own_pids &&
+	    (!party->start_ns || lp_ledger_party_runs(who->kernel, party)) &&
 	    lp_cgroup_of(who->kernel, party->pid, who->path, sizeof(who->path)) == 0)
 		return true;
 	return who->cgroups.mount >= 0 &&

@@ -172,7 +172,7 @@ int lp_findings_write(const struct lp_style *style, FILE *out)
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = lp_finding_write(style, out, &findings->items[i]);
 	if (r == 0 && more)
-		r = lp_put(out, "\nand %zu more finding%s%s\n", more, more == 1 ? "" : "s",
+		r = lp_put(out, "\nand %zu more finding%s%s\n", more, lp_text_plural(more),
 		           n < findings->n ? ": --all" : " like these");
 	return r == 0 && !style->rows ? put_not_judged(style, out) : r;
 }

@@ -39,7 +39,7 @@ static int put_entry(const struct lp_style *style, FILE *out, const struct lp_lo
 	               : entry->what == LP_LOG_CONNTRACK_HELPER ? " by helper "
 	                                                        : " at ",
 	               entry->subject, where, lp_text_count(entry->lines, lines),
-	               entry->lines == 1 ? "" : "s",
+	               lp_text_plural(entry->lines),
 	               lp_text_span(ago_ms > 0 ? (double)ago_ms / 1000 : 0, ago));
 	lp_text_clean(text, style->unicode);
 	return lp_style_paragraph(style, out, text);

@@ -38,7 +38,7 @@ static void sockets_text(const struct lp_snapshot *snapshot, char buf[LP_CELL])
 	char number[LP_FIGURE_TEXT];
 	if (sockets.known)
 		(void)snprintf(buf, LP_CELL, "%s TCP socket%s", lp_text_count(sockets.n, number),
-		               sockets.n == 1 ? "" : "s");
+		               lp_text_plural(sockets.n));
 	else
 		(void)snprintf(buf, LP_CELL, "TCP sockets not counted");
 }

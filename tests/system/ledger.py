@@ -7,12 +7,14 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from command import SOURCE, TIMEOUT_S, Run
 
+BPFTOOL = shutil.which("bpftool", path=f"{os.environ['PATH']}:/usr/sbin")
 TABLES = ["control", "sockets", "owners", "searches", "refusals"]
 NEW_NETNS = 0x40000000  # CLONE_NEWNET
 TELL = os.environ.get("LEDGER_TELL", str(SOURCE / "build/tests/system/ledger_tell"))
@@ -37,6 +39,23 @@ def is_whole(lines):
     return least <= int(words[words.index("tw") + 1]) <= least + states.count("fin-wait-2")
 
 
+def bpftool(*arguments, **more):
+    """What it answers, as JSON; None where it says nothing."""
+    done = subprocess.run([BPFTOOL, "--json", *map(str, arguments)], text=True, check=True,
+                          capture_output=True, timeout=TIMEOUT_S, **more)
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+@contextlib.contextmanager
+def bpf_file_system(*options):
+    with tempfile.TemporaryDirectory(prefix="lastport-bpf-") as folder:
+        subprocess.run(["mount", "-t", "bpf", *options, "bpf", folder], check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
 class Ledger:
     """It is on for as long as the context lasts."""
 
@@ -45,9 +64,7 @@ class Ledger:
         self.stack = contextlib.ExitStack()
 
     def __enter__(self):
-        self.folder = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="lastport-bpf-"))
-        subprocess.run(["mount", "-t", "bpf", "bpf", self.folder], check=True)
-        self.stack.callback(subprocess.run, ["umount", self.folder], check=True)
+        self.folder = self.stack.enter_context(bpf_file_system())
         self.env = {"LASTPORT_BPFFS": self.folder}
         self.command("on", *self.options)
         return self
@@ -74,17 +91,11 @@ class Ledger:
 
     def memory(self):
         """Bytes of its tables, as the kernel counts them."""
-        return sum(json.loads(self.bpftool("--json", "map", "show", "pinned", self.pinned(table))
-                              )["bytes_memlock"] for table in TABLES)
+        return sum(bpftool("map", "show", "pinned", self.pinned(table))["bytes_memlock"]
+                   for table in TABLES)
 
     def pinned(self, piece):
         return Path(self.folder, "lastport", "ledger", piece)
-
-    @staticmethod
-    def bpftool(*arguments, **more):
-        env = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
-        return subprocess.run(["bpftool", *arguments], check=True, text=True, capture_output=True,
-                              env=env, **more).stdout
 
     def tell(self, *prefix):
         """(connections, what was lost): the join of each socket of our namespace.

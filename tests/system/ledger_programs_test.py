@@ -6,7 +6,6 @@ that closed first, with its command and cgroup, whether it still runs or not.
 import contextlib
 import ctypes
 import itertools
-import json
 import os
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 from command import TIMEOUT_S, run_inside
-from ledger import Ledger
+from ledger import Ledger, bpftool
 from peers import PYTHON, Peer, cgroup, pair
 
 NGINX = """
@@ -484,7 +483,7 @@ class Row(ctypes.Structure):
 
 def rows_of(ledger):
     """(key, row) of each socket that the ledger knows, of the whole machine."""
-    dump = json.loads(ledger.bpftool("--json", "map", "dump", "pinned", ledger.pinned("sockets")))
+    dump = bpftool("map", "dump", "pinned", ledger.pinned("sockets"))
     rows = ((each["key"], Row.from_buffer(bytearray(int(byte, 16) for byte in each["value"])))
             for each in dump)
     return [(key, row) for key, row in rows if row.cookie]
@@ -498,7 +497,7 @@ def two_minutes_later(ledger):
             row.since -= LONGEST_S * 10**9
             steps.append(" ".join(["map update pinned", str(ledger.pinned("sockets")), "key", *key,
                                    "value", *map(hex, bytes(row))]))
-    ledger.bpftool("batch", "file", "-", input="\n".join(steps))
+    bpftool("batch", "file", "-", input="\n".join(steps))
     return len(steps)
 
 

@@ -17,7 +17,7 @@ import subprocess
 from pathlib import Path
 
 from command import SOURCE, TIMEOUT_S, Run, run_inside
-from ledger import Ledger
+from ledger import Ledger, bpftool
 
 TIME_WAIT = os.environ.get("TIME_WAIT", str(SOURCE / "build/bench/time_wait"))
 SYSCTL = Path("/proc/sys/net/ipv4")
@@ -423,7 +423,7 @@ class Row(ctypes.Structure):
 def after_two_stretches(ledger, where, times):
     """Makes it look as if the connects so far were of long ago, with so many more before them."""
     table = ledger.pinned("searches")
-    for entry in json.loads(ledger.bpftool("--json", "map", "dump", "pinned", table)):
+    for entry in bpftool("map", "dump", "pinned", table):
         rows = (Row * 4).from_buffer(bytearray(int(byte, 16) for byte in entry["value"]))
         for row in rows:
             if row.port != where[1]:
@@ -432,8 +432,7 @@ def after_two_stretches(ledger, where, times):
                 row.stretch[slot] -= 2
             for i in range(24):
                 row.times[i] += times * (row.recent[0][i] + row.recent[1][i])
-            ledger.bpftool("map", "update", "pinned", table, "key", *map(str, entry["key"]),
-                           "value", *map(str, bytes(rows)))
+            bpftool("map", "update", "pinned", table, "key", *entry["key"], "value", *bytes(rows))
             return
     raise ValueError(f"no row for {where}")
 

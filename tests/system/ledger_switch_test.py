@@ -20,27 +20,18 @@ import time
 from pathlib import Path
 
 from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside
-from ledger import TABLES, own_netns, total
+from ledger import TABLES, bpf_file_system, bpftool, own_netns, total
 
 NO_PERMISSION, NOT_ALLOWED, OFF = 77, 71, 1
-BPFTOOL = shutil.which("bpftool", path=f"{os.environ['PATH']}:/usr/sbin")
 NOBODY = 65534
 KILLS = int(os.environ.get("LASTPORT_KILLS", "40"))
-
-
-def bpftool(*arguments):
-    done = subprocess.run([BPFTOOL, "--json", *map(str, arguments)], text=True, check=True,
-                          capture_output=True, timeout=TIMEOUT_S)
-    return json.loads(done.stdout) if done.stdout.strip() else None
 
 
 class Place:
     """A BPF file system of one's own."""
 
     def __init__(self, stack, options="mode=700"):
-        self.folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lastport-bpf-"))
-        subprocess.run(["mount", "-t", "bpf", "-o", options, "bpf", self.folder], check=True)
-        stack.callback(subprocess.run, ["umount", self.folder], check=True)
+        self.folder = stack.enter_context(bpf_file_system("-o", options))
         self.env = {"LASTPORT_BPFFS": self.folder}
         self.ours = Path(self.folder, "lastport")
         self.pinned = self.ours / "ledger"
@@ -187,8 +178,7 @@ def write_version(here, version):
     """Makes it look as if another version of lastport had turned it on."""
     control = here.pinned / "control"
     value = bpftool("map", "lookup", "pinned", control, "key", 0, 0, 0, 0)["value"]
-    subprocess.run([BPFTOOL, "map", "update", "pinned", control, "key", "0", "0", "0", "0",
-                    "value", str(version), *value[1:]], check=True, timeout=TIMEOUT_S)
+    bpftool("map", "update", "pinned", control, "key", 0, 0, 0, 0, "value", version, *value[1:])
 
 
 def another_version_is_replaced(problems):
@@ -207,6 +197,13 @@ def another_version_is_replaced(problems):
         expect_no_trace(problems, here, before, "off of another version")
 
 
+def expect_mended(problems, here, mend, what):
+    """`mend`, on or off, does what it says."""
+    problems.expect(run := here.run(mend), run.status == 0, f"{mend} {what}")
+    problems.expect(run := here.run("show"), run.status == (0 if mend == "on" else OFF),
+                    f"show {what} and then {mend}")
+
+
 def damage_is_mended(problems):
     with place() as here:
         for name in (*TABLES, "program", "link"):
@@ -217,10 +214,7 @@ def damage_is_mended(problems):
                 run = here.run("show")
                 problems.expect(run, run.status in (OFF, NOT_ALLOWED) and run.err,
                                 f"without {name}: expected a reason")
-                problems.expect(run := here.run(mend), run.status == 0, f"without {name}")
-                run = here.run("show")
-                problems.expect(run, run.status == (0 if mend == "on" else OFF),
-                                f"without {name}, {mend}")
+                expect_mended(problems, here, mend, f"without {name}")
                 expect_gone(problems, f"{mend} without {name}", before)
                 here.run("off")
         if here.ours.exists():
@@ -234,7 +228,7 @@ def left_overs_are_cleared_away(problems):
             before = here.ids()
             os.rename(here.pinned, here.ours / "ledger-new")  # killed before the last step
             problems.expect(run := here.run("show"), run.status == OFF, "expected to be off")
-            problems.expect(run := here.run(mend), run.status == 0, "expected success")
+            expect_mended(problems, here, mend, "before the last step")
             if (here.ours / "ledger-new").exists():
                 problems.append(f"{mend} left what was half done")
             expect_gone(problems, mend, before)
@@ -256,6 +250,14 @@ def refuse(command):
         raise OSError("no filter")
 
 
+def expect_kept(problems, here, before, what):
+    """The one that was on, and nothing beside it."""
+    if here.ids() != before:
+        problems.append(f"{what}: {before} became {here.ids()}")
+    if (left := {path.name for path in here.ours.iterdir()}) != {"ledger"}:
+        problems.append(f"{what}: {left}")
+
+
 def what_was_on_stays_if_the_new_one_fails(problems):
     """Where a piece is not pinned, or the program not attached."""
     pin, attach = 6, 17
@@ -266,10 +268,7 @@ def what_was_on_stays_if_the_new_one_fails(problems):
             run = here.run("on", "--memory", "2", preexec_fn=lambda n=step: refuse(n))
             problems.expect(run, run.status == NOT_ALLOWED and "Input/output error" in run.err,
                             f"expected that step {step} fails")
-            if here.ids() != before:
-                problems.append(f"step {step} failed: {before} became {here.ids()}")
-            if (left := {path.name for path in here.ours.iterdir()}) != {"ledger"}:
-                problems.append(f"step {step} failed: {left}")
+            expect_kept(problems, here, before, f"step {step} failed")
         here.run("off")
 
 
@@ -283,10 +282,7 @@ def what_was_on_stays_with_too_few_descriptors(problems):
             if run.status == 0:
                 break
             told.add(run.err)
-            if here.ids() != before:
-                problems.append(f"with {most} descriptors another one is on: {run.err}")
-            if (left := {path.name for path in here.ours.iterdir()}) != {"ledger"}:
-                problems.append(f"with {most} descriptors: {left}")
+            expect_kept(problems, here, before, f"with {most} descriptors")
         problems.expect(run, "begins anew" in run.out, "expected that some number is enough")
         wanted = "lastport: the ledger needs more descriptors than this process may have\n"
         if wanted not in told or any("Linux" in line for line in told):
@@ -303,9 +299,7 @@ def what_was_on_before_is_on_again(problems):
             before = here.ids()
             os.rename(here.pinned, here.ours / "ledger-old")
             (here.ours / "ledger-new").mkdir()
-            problems.expect(run := here.run(mend), run.status == 0, "expected success")
-            problems.expect(run := here.run("show"), run.status == (0 if mend == "on" else OFF),
-                            f"after {mend}")
+            expect_mended(problems, here, mend, "between the last steps")
             if mend == "on" and here.ids() != before:
                 problems.append(f"{before} became {here.ids()}")
             if [path.name for path in here.ours.glob("*") if path.name != "ledger"]:
@@ -337,9 +331,7 @@ def killed_at_any_point_it_can_be_mended(problems):
             run = here.run("show")
             problems.expect(run, run.status in (0, OFF, NOT_ALLOWED), f"after {verb} was killed")
             mend = chance.choice(("on", "off"))
-            problems.expect(run := here.run(mend), run.status == 0, f"{mend} after {verb}")
-            problems.expect(run := here.run("show"), run.status == (0 if mend == "on" else OFF),
-                            f"show after {verb} was killed and then {mend}")
+            expect_mended(problems, here, mend, f"after {verb} was killed")
             kept = here.ids() if here.ours.exists() else set()
             if seen - kept:
                 expect_gone(problems, f"{verb} killed, {mend}", seen - kept)

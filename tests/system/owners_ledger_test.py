@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside
+from ledger import Ledger
 from peers import PYTHON, SERVER, cgroup, pair
 
 READER = ("--reader", os.environ.get("LASTPORT_READER", "diag"))
@@ -97,6 +98,11 @@ def what_is_half_closed_is_named_too(problems):
                [{"pid": client.pid, "states": {"fin_wait2": 6}, "closed_first": 6}])
 
 
+def expect_line(problems, line):
+    run = Run("--netns", "self", *READER, "--all")
+    problems.expect(run, line in run.out, f"does not say {line!r}")
+
+
 def a_process_that_has_ended_is_named(problems):
     with pair([(10, {}), (5, {})]) as (port, server, first, second):
         for client, n in ((first, 10), (second, 5)):
@@ -108,9 +114,7 @@ def a_process_that_has_ended_is_named(problems):
                                          "closed_first"),
                [{"command": COMMAND, "ended": True, "processes": 2, "pid": None,
                  "closed_first": 15}])
-        run = Run("--netns", "self", *READER, "--all")
-        line = f"by {COMMAND} (2 processes, ended): 15 TIME_WAIT"
-        problems.expect(run, line in run.out, f"does not say {line!r}")
+        expect_line(problems, f"by {COMMAND} (2 processes, ended): 15 TIME_WAIT")
 
 
 def one_that_left_its_connections_to_a_child_has_opened_them(problems):
@@ -122,9 +126,7 @@ def one_that_left_its_connections_to_a_child_has_opened_them(problems):
         expect(problems, "holds", (child["states"], child["opened"]), ({"established": 6}, 0))
         expect(problems, "opened", (parent["pid"], parent["states"], parent["opened"]),
                (client.pid, {}, 6))
-        run = Run("--netns", "self", *READER, "--all")
-        line = f"by {COMMAND} ({client.pid}, ended): 6 opened"
-        problems.expect(run, line in run.out, f"does not say {line!r}")
+        expect_line(problems, f"by {COMMAND} ({client.pid}, ended): 6 opened")
 
 
 def one_whose_first_thread_has_ended_is_not_ended(problems):
@@ -251,14 +253,9 @@ def ledger(verb):
 
 @contextlib.contextmanager
 def own_ledger():
-    with tempfile.TemporaryDirectory(prefix="lastport-bpffs-") as folder:
-        subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-        WORLD["LASTPORT_BPFFS"] = folder
-        try:
-            ledger("on")
-            yield
-        finally:
-            subprocess.run(["umount", folder], check=True)
+    with Ledger() as on:
+        WORLD.update(on.env)
+        yield
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 from command import LASTPORT, TIMEOUT_S, WORLD, Run, run_inside
+from ledger import Ledger
 from peers import PORTS, PYTHON, SERVER, cgroup, pair
 
 NOBODY = 65534
@@ -281,45 +281,31 @@ def who_closes_first_is_told(problems):
 
 
 def the_ledger_that_is_on_is_asked(problems):
-    with tempfile.TemporaryDirectory(prefix="lastport-bpffs-") as folder:
-        subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-        try:
-            env = {"LASTPORT_BPFFS": folder}
-            problems.status(Run("ledger", "on", env=env), 0)
-            with Trace(env=env) as trace:
-                trace.reads_ledger()
-                with Trace(env=env) as other:
-                    other.reads_ledger()
-                    mine, its = ({number for number in one.programs() if is_ledger(number)}
-                                 for one in (trace, other))
-                    if len(mine) != 1 or mine != its:
-                        problems.append("programs were loaded beside those of the ledger")
-                    other.end()
-                trace.end()
-            refused_connects_are_counted(problems, env)
-            problems.status(Run("ledger", "off", env=env), 0)
-        finally:
-            subprocess.run(["umount", folder], check=True)
+    with Ledger() as ledger:
+        with Trace(env=ledger.env) as trace:
+            trace.reads_ledger()
+            with Trace(env=ledger.env) as other:
+                other.reads_ledger()
+                mine, its = ({number for number in one.programs() if is_ledger(number)}
+                             for one in (trace, other))
+                if len(mine) != 1 or mine != its:
+                    problems.append("programs were loaded beside those of the ledger")
+                other.end()
+            trace.end()
+        refused_connects_are_counted(problems, ledger.env)
 
 
 def the_ledger_goes_on_for_a_trace_when_it_is_turned_off(problems):
-    with tempfile.TemporaryDirectory(prefix="lastport-bpffs-") as folder:
-        subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-        try:
-            env = {"LASTPORT_BPFFS": folder}
-            for verbs in (["off"], ["on", "--memory", "1"]):  # the other is another one
-                problems.status(Run("ledger", "on", env=env), 0)
-                with few_ports(40), Trace(env=env) as trace, listener(SERVER) as port:
-                    trace.reads_ledger()
-                    problems.status(Run("ledger", *verbs, env=env), 0)
-                    made, refused, *_ = connects(SERVER, port, 57)
-                    trace.end()
-                if (made, refused) != (40, 17) or trace.count("refused") != refused:
-                    problems.append(f"after {verbs}: {refused} were refused, "
-                                    f"{trace.count('refused')} told")
-            problems.status(Run("ledger", "off", env=env), 0)
-        finally:
-            subprocess.run(["umount", folder], check=True)
+    for verbs in (["off"], ["on", "--memory", "1"]):  # the other is another one
+        with Ledger() as ledger:
+            with few_ports(40), Trace(env=ledger.env) as trace, listener(SERVER) as port:
+                trace.reads_ledger()
+                ledger.command(*verbs)
+                made, refused, *_ = connects(SERVER, port, 57)
+                trace.end()
+            if (made, refused) != (40, 17) or trace.count("refused") != refused:
+                problems.append(f"after {verbs}: {refused} were refused, "
+                                f"{trace.count('refused')} told")
 
 
 def each_event_is_a_line(problems):
