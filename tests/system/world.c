@@ -273,8 +273,11 @@ static void use_pool(struct world *w, struct world_pool *pool)
 			fate = (enum fate)dice_pick(dice, 0, FATES - 1);
 		meet(w, &pair, fate);
 	}
-	if (dice_chance(dice, 2))
-		(void)lab_open_and_end(&pool->how, &pool->to, pool->listener, LAB_TOGETHER, 5);
+	if (dice_chance(dice, 2)) {
+		struct lab_count together =
+		        lab_open_and_end(&pool->how, &pool->to, pool->listener, LAB_TOGETHER, 5);
+		w->bound_six |= together.n && pool->family == AF_INET6 && pool->how.from;
+	}
 }
 
 /* Ports that bind() chose: lost to every destination, even while they are in TIME_WAIT. */
