@@ -103,7 +103,7 @@ static int add_name(struct lp_ledger_facts *facts, const struct lp_netns_place *
 	if (!place->name)
 		return 0;
 	struct lp_netns_name *name = &facts->names[facts->n_names];
-	*name = (struct lp_netns_name){.inode = place->inode, .name = strdup(place->name)};
+	*name = (struct lp_netns_name){.id = lp_netns_place_id(place), .name = strdup(place->name)};
 	if (!name->name)
 		return -ENOMEM;
 	facts->n_names++;
@@ -120,8 +120,10 @@ static void list_done(struct lp_netns_list *list)
 static int read_names(const struct lp_kernel *kernel, struct lp_ledger_facts *facts)
 {
 	_cleanup_(lp_snapshot_freep) struct lp_snapshot *snapshot = lp_snapshot_new();
-	_cleanup_(list_done) struct lp_netns_list list = {0};
+	_cleanup_(list_done) struct lp_netns_list list = {.closed_too = true};
 	int r = snapshot ? lp_netns_list_read(kernel, snapshot, &list) : -ENOMEM;
+	if (r == 0)
+		r = lp_netns_list_cookies(kernel, &list);
 	if (r < 0)
 		return r;
 	facts->names = calloc(list.n + 1, sizeof(*facts->names));

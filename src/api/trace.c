@@ -9,6 +9,7 @@
 #include "api/take.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/spare.h"
 #include "kernel/ledger.h"
 #include "kernel/trace.h"
 #include "lastport/lastport.h"
@@ -75,10 +76,16 @@ static int load_ledger(struct asked *asked)
 	return r;
 }
 
+/* Leaves descriptors for what else is traced. */
 static void ask_ledger(struct asked *asked)
 {
-	if (lp_ledger_open(lp_bpffs(), &asked->ledger, &asked->why) < 0)
+	struct lp_spare spare;
+	int r = lp_spare_hold(&spare);
+	if (r < 0)
+		lp_say(&asked->why, "%s", strerror(-r));
+	else if (lp_ledger_open(lp_bpffs(), &asked->ledger, &asked->why) < 0)
 		(void)load_ledger(asked);
+	lp_spare_drop(&spare);
 }
 
 static int open_and_run(const struct lastport_trace_options *given, FILE *out, struct lp_error *err)
@@ -89,6 +96,10 @@ static int open_and_run(const struct lastport_trace_options *given, FILE *out, s
 		return lp_fail(err, EINVAL, "options are of a newer version of the library");
 	struct output output = {.style = {options.json, options.unicode, options.colour},
 	                        .out = out};
+	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
+	int r = lp_kernel_open(&kernel, err);
+	if (r < 0)
+		return r;
 	_cleanup_(asked_done) struct asked asked = {0};
 	if (!options.each)
 		ask_ledger(&asked);
@@ -99,11 +110,8 @@ static int open_and_run(const struct lastport_trace_options *given, FILE *out, s
 	        .ledger = asked.ledger,
 	        .no_ledger = asked.why.text,
 	};
-	_cleanup_(lp_kernel_close) struct lp_kernel kernel = LP_KERNEL_NONE;
 	_cleanup_(lp_trace_closep) struct lp_trace *trace = NULL;
-	int r = lp_kernel_open(&kernel, err);
-	if (r == 0)
-		r = lp_trace_open(&kernel, &trace_options, &trace, err);
+	r = lp_trace_open(&kernel, &trace_options, &trace, err);
 	return r < 0 ? r : run(&options, trace, &output);
 }
 

@@ -18,8 +18,8 @@ static __always_inline void fill_destination(struct lp_ledger_destination *to,
 	to->family = IPV4;
 	to->port = bpf_ntohs(common->skc_dport);
 	to->netns = common->skc_net.net->ns.inum;
+	to->netns_cookie = (__u32)common->skc_net.net->net_cookie;
 	to->ifindex = 0;
-	to->zero = 0;
 	if (!HAS_IPV6 || common->skc_family != IPV6)
 		return;
 	const __u32 *six = common->skc_v6_daddr.in6_u.u6_addr32;

@@ -75,13 +75,13 @@ static __always_inline bool is_syn(const struct sk_buff *skb)
 
 /* The sender's, where there is one: then `dev` may hold something else (struct sk_buff's unions).
  */
-static __always_inline __u32 netns_of(const struct sk_buff *skb)
+static __always_inline const struct net *netns_of(const struct sk_buff *skb)
 {
 	struct sock *sk = skb->sk;
 	if (sk)
-		return sk->__sk_common.skc_net.net->ns.inum;
+		return sk->__sk_common.skc_net.net;
 	struct net_device *dev = skb->dev;
-	return dev ? dev->nd_net.net->ns.inum : 0;
+	return dev ? dev->nd_net.net : NULL;
 }
 
 static __always_inline void count(const struct lp_drops_place *place)
@@ -107,7 +107,10 @@ int lp_drops_seen(__u64 *arguments)
 	__u64 netfilter = bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP);
 	if ((__u32)arguments[2] != netfilter || !is_syn(skb))
 		return 0;
-	struct lp_drops_place place = {.location = arguments[1], .netns = netns_of(skb)};
+	const struct net *net = netns_of(skb);
+	struct lp_drops_place place = {.location = arguments[1],
+	                               .netns = net ? net->ns.inum : 0,
+	                               .netns_cookie = net ? (__u32)net->net_cookie : 0};
 	count(&place);
 	return 0;
 }

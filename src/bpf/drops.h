@@ -10,8 +10,8 @@
 
 /* Where a packet was dropped. */
 struct lp_drops_place {
-	__u64 location; /* the address in the kernel that dropped it */
-	__u32 netns;    /* inode */
-	__u32 zero;
+	__u64 location;     /* the address in the kernel that dropped it */
+	__u32 netns;        /* inode; 0: not known */
+	__u32 netns_cookie; /* low half */
 };
 _Static_assert(sizeof(struct lp_drops_place) == 16, "the same for both sides");

@@ -20,9 +20,6 @@ enum {
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-/* The namespace whose events are wanted; 0: all. */
-const volatile __u32 wanted_netns = 0;
-
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, LP_EACH_ROOM);
@@ -70,6 +67,14 @@ static __always_inline void tell(const struct sock *sk, __u32 what, __u64 took_n
 	bpf_ringbuf_submit(event, 0);
 }
 
+static __always_inline bool is_wanted(const struct sock *sk)
+{
+	__u32 key = 0;
+	struct lp_each_control *control = bpf_map_lookup_elem(&each_control, &key);
+	return control &&
+	       (!control->wanted || control->wanted == sk->__sk_common.skc_net.net->ns.inum);
+}
+
 static __always_inline void connect_begins(const struct sock *sk, __u64 key)
 {
 	struct search search = {.since = bpf_ktime_get_ns(),
@@ -94,8 +99,7 @@ int lp_each_state(__u64 *arguments)
 {
 	struct sock *sk = (struct sock *)arguments[0];
 	int old = (int)arguments[1], new = (int)arguments[2];
-	if (sk->sk_protocol != TCP ||
-	    (wanted_netns && sk->__sk_common.skc_net.net->ns.inum != wanted_netns))
+	if (sk->sk_protocol != TCP || !is_wanted(sk))
 		return 0;
 	if (new == SYN_SENT)
 		connect_begins(sk, (__u64)sk);

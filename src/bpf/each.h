@@ -26,5 +26,7 @@ _Static_assert(sizeof(struct lp_each_event) == 72, "the same for both sides");
 
 /* The one entry of `each_control`. */
 struct lp_each_control {
-	__u64 lost; /* events that found no room in the ring */
+	__u64 lost;   /* events that found no room in the ring */
+	__u32 wanted; /* set by the reader: inode of the one namespace that is wanted; 0: all */
+	__u32 zero;
 };

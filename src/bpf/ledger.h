@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define LP_LEDGER_VERSION 2
+#define LP_LEDGER_VERSION 3
 
 /* Below the BPF file system: maps and the link are pinned in it under their names. */
 #define LP_LEDGER_FOLDER "lastport"
@@ -75,9 +75,12 @@ struct lp_ledger_process {
 	__u64 start;  /* ns since boot when it began: /proc/PID/stat's starttime, in ticks there */
 	__u64 cgroup; /* id: the inode in the cgroup 2 file system */
 	__u32 pid;    /* as the initial PID namespace numbers it */
-	__u32 netns;  /* inode of the namespace that its sockets are in */
+	/* the namespace that its sockets are in: the kernel gives an inode out again at once */
+	__u32 netns;        /* inode */
+	__u32 netns_cookie; /* the low half of what SO_NETNS_COOKIE tells */
+	__u32 zero;
 };
-_Static_assert(sizeof(struct lp_ledger_process) == 24, "the same for both sides");
+_Static_assert(sizeof(struct lp_ledger_process) == 32, "the same for both sides");
 
 struct lp_ledger_owner {
 	__u64 seen; /* ns of CLOCK_MONOTONIC: last; 0: free; or LP_LEDGER_BUSY */
@@ -89,7 +92,7 @@ struct lp_ledger_owner {
 	__u64 closed_first; /* sockets whose FIN went first, by this process */
 	char command[16];
 	__u64 refused; /* connect() without a port */
-	__u64 spare[5];
+	__u64 spare[4];
 };
 _Static_assert(sizeof(struct lp_ledger_owner) == 128, "two lines of the cache");
 
@@ -100,11 +103,11 @@ struct lp_ledger_owner_set {
 /* Addresses in network order; IPv4, mapped or not: the first four bytes. Ports in host order. */
 struct lp_ledger_destination {
 	__u8 remote[16];
-	__u32 netns;
+	__u32 netns;   /* as a process's */
 	__u32 ifindex; /* the scope of a link-local IPv6 address; else 0 */
 	__u16 port;
 	__u16 family; /* AF_INET or AF_INET6; 0: free */
-	__u32 zero;
+	__u32 netns_cookie;
 };
 _Static_assert(sizeof(struct lp_ledger_destination) == 32, "the same for both sides");
 
@@ -140,7 +143,7 @@ struct lp_ledger_refused {
 	__u64 no_port;    /* the range is exhausted */
 	__u64 bound_port; /* the port that bind() had given it already has this destination */
 	__u64 total_ns;   /* in the search */
-	__u64 spare[2];
+	__u64 spare;
 };
 _Static_assert(sizeof(struct lp_ledger_refused) == 128, "the same for both sides");
 

@@ -81,13 +81,15 @@ static __always_inline void fill_process(struct lp_ledger_process *me, const str
 	me->cgroup = bpf_get_current_cgroup_id();
 	me->pid = (__u32)task->tgid;
 	me->netns = sk->__sk_common.skc_net.net->ns.inum;
+	me->netns_cookie = (__u32)sk->__sk_common.skc_net.net->net_cookie;
+	me->zero = 0;
 }
 
 static __always_inline bool same_process(const struct lp_ledger_process *a,
                                          const struct lp_ledger_process *b)
 {
 	return a->start == b->start && a->pid == b->pid && a->netns == b->netns &&
-	       a->cgroup == b->cgroup;
+	       a->netns_cookie == b->netns_cookie && a->cgroup == b->cgroup;
 }
 
 /* A program has another name after exec(), and may change it. */

@@ -405,6 +405,7 @@ static __always_inline void take_net(struct lp_sample_net *entry, struct net *ne
 	entry->n_ehash = info->ehash_mask + 1;
 	entry->n_bhash = info->bhash_size;
 	entry->inode = net->ns.inum;
+	entry->cookie = bpf_core_field_exists(net->net_cookie) ? (__u32)net->net_cookie : 0;
 	entry->time_wait = net->ipv4.tcp_death_row.tw_refcount.refs.counter - 1;
 	entry->max_tw_buckets = net->ipv4.tcp_death_row.sysctl_max_tw_buckets;
 	entry->low = range;

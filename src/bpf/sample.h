@@ -114,8 +114,10 @@ struct lp_sample_net {
 	__u32 tw_reuse_delay_ms; /* if has_delay */
 	__u16 low, high;         /* ip_local_port_range */
 	__u8 tw_reuse, timestamps, has_delay, has_reserved;
+	__u32 cookie; /* low half; 0: the kernel has none */
+	__u32 zero;
 };
-_Static_assert(sizeof(struct lp_sample_net) == 56, "the same for both sides");
+_Static_assert(sizeof(struct lp_sample_net) == 64, "the same for both sides");
 
 enum {
 	LP_SAMPLE_NEW = 1 << 0, /* the slot is another tuple's from here on: the next of `tuples` */

@@ -96,6 +96,7 @@ struct list_head {
 struct net {
 	struct list_head list;
 	struct ns_common ns;
+	__u64 net_cookie; /* since Linux 5.12 */
 	struct netns_ipv4 ipv4;
 };
 

@@ -12,7 +12,7 @@
 static bool is_seen(const struct lp_snapshot *snapshot, const struct lp_ledger_refusal *refusal)
 {
 	for (size_t i = 0; i < snapshot->n_netns; i++)
-		if (snapshot->netns[i].inode == refusal->party.netns)
+		if (lp_netns_id_is(lp_netns_id(&snapshot->netns[i]), refusal->party.netns))
 			return true;
 	return false;
 }

@@ -29,8 +29,8 @@ static struct lp_figure measured_ns(const struct lp_judging *judging,
 	const struct lp_pool_key *key = &subject->limit->pool->key;
 	for (size_t i = 0; ledger && i < ledger->n_searches; i++) {
 		const struct lp_ledger_search_times *search = &ledger->searches[i];
-		if (search->netns == netns->inode && search->port == key->port &&
-		    lp_address_equal(&search->remote, &key->remote))
+		if (lp_netns_id_is(search->netns, lp_netns_id(netns)) &&
+		    search->port == key->port && lp_address_equal(&search->remote, &key->remote))
 			return lp_search_quantile(search->recent, 0.5);
 	}
 	return (struct lp_figure){0};

@@ -36,7 +36,7 @@ static bool is_of(const struct lp_judging *judging, const struct lp_subject *sub
 {
 	const struct lp_netns *netns = lp_subject_netns(judging, subject);
 	const struct lp_pool *pool = subject->limit->pool;
-	if (refusal->party.netns != netns->inode)
+	if (!lp_netns_id_is(refusal->party.netns, lp_netns_id(netns)))
 		return false;
 	if (!pool)
 		return subject->limit->family == refusal->remote.family &&

@@ -100,16 +100,24 @@ struct lp_netns_place {
 	char *last_path; /* another one below /proc: what was seen first may be a visitor */
 	pid_t pid;       /* the first process seen in it, or 0 */
 	pid_t last_pid;  /* the last one: when the first is gone */
+	uint32_t cookie; /* of lp_netns_list_cookies(), see struct lp_netns_id; else 0 */
 	bool own;        /* the calling thread's: nothing to enter */
 	bool named;      /* has a file under /run/netns */
+	bool gone;       /* while lp_netns_list_cookies() goes round */
 };
+static inline struct lp_netns_id lp_netns_place_id(const struct lp_netns_place *place)
+{
+	return (struct lp_netns_id){place->inode, place->cookie};
+}
 struct lp_netns_list {
 	struct lp_netns_place *items;
 	size_t n, room;
+	bool closed_too;            /* to be set before: those too that may not be entered */
 	bool host_known;            /* that of pid 1 was told */
 	struct lp_sockfds *sockets; /* gets who holds which socket; NULL: not asked */
 	struct lp_netns_scan *scan; /* what the search keeps: src/kernel/scan.h */
 };
+void lp_netns_place_done(struct lp_netns_place *place);
 void lp_netns_list_done(struct lp_netns_list *list);
 
 /*
@@ -127,14 +135,34 @@ int lp_netns_place_search(const struct lp_kernel *kernel, const struct lp_netns_
 /*
  * All namespaces there are to see: the caller's own first (always there, its inode 0 where /proc
  * does not tell it), then those of /run/netns, of processes (threads too where cheap), of nsfs
- * mounts, and those held by a descriptor only. Without CAP_SYS_ADMIN the own one only. What may
- * not be seen is a gap ("namespaces"). Fills snapshot->processes and snapshot->privileged too.
+ * mounts, and those held by a descriptor only. Without CAP_SYS_ADMIN the own one only, or with
+ * closed_too those that are to be seen. What may not be seen is a gap ("namespaces"). Fills
+ * snapshot->processes and snapshot->privileged too.
  *
  * Where pid 1 may not be asked, host_known is false: the namespace in which lp_sysctl_kind() finds
  * `initial` is then the "host".
  */
 int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
                        struct lp_netns_list *list);
+
+/* Who goes round the namespaces of a list, in a thread that is in each in turn. */
+struct lp_netns_visitor {
+	bool (*wants)(void *context, size_t index); /* NULL: all */
+	/* error: 0, or a negative errno why it could not be entered */
+	void (*visit)(void *context, size_t index, int error);
+	void *context;
+};
+int lp_netns_visit(const struct lp_kernel *kernel, const struct lp_netns_list *list,
+                   const struct lp_netns_visitor *visitor);
+
+/* The cookie of the namespace that the calling thread is in. 0: the kernel does not tell. */
+uint32_t lp_netns_cookie(void);
+
+/*
+ * Asks for each one's cookie, so that another one with its inode is told from it. Takes those that
+ * are gone out of the list. 0, or a negative errno where no thread could be had.
+ */
+int lp_netns_list_cookies(const struct lp_kernel *kernel, struct lp_netns_list *list);
 
 /* ---- sockets ------------------------------------------------------------------------------ */
 

@@ -21,7 +21,7 @@ void lp_ledger_copy_party(const struct lp_ledger_process *process, const char co
                           struct lp_ledger_party *ret)
 {
 	*ret = (struct lp_ledger_party){
-	        .netns = process->netns,
+	        .netns = {process->netns, process->netns_cookie},
 	        .cgroup_id = process->cgroup,
 	        .start_ns = process->start,
 	        .pid = (pid_t)process->pid,
@@ -90,8 +90,8 @@ static size_t merge(const struct kind *kind, void *items, size_t from, size_t n)
 
 static bool same_party(const struct lp_ledger_party *a, const struct lp_ledger_party *b)
 {
-	return a->pid == b->pid && a->start_ns == b->start_ns && a->netns == b->netns &&
-	       a->cgroup_id == b->cgroup_id;
+	return a->pid == b->pid && a->start_ns == b->start_ns &&
+	       lp_netns_id_is(a->netns, b->netns) && a->cgroup_id == b->cgroup_id;
 }
 
 static int add_actor(struct lp_ledger_facts *facts, size_t *room,
@@ -277,7 +277,7 @@ static int add_search(const struct reading *reading, size_t *room,
 		return -ENOMEM;
 	struct lp_ledger_search_times *search = &facts->searches[facts->n_searches++];
 	*search = (struct lp_ledger_search_times){
-	        .netns = row->to.netns,
+	        .netns = {row->to.netns, row->to.netns_cookie},
 	        .remote = address_of(&row->to),
 	        .port = row->to.port,
 	        .total_ns = row->total_ns,
@@ -290,7 +290,7 @@ static int add_search(const struct reading *reading, size_t *room,
 static bool same_search(const void *a, const void *b)
 {
 	const struct lp_ledger_search_times *x = a, *y = b;
-	return x->netns == y->netns && x->port == y->port &&
+	return lp_netns_id_is(x->netns, y->netns) && x->port == y->port &&
 	       lp_address_equal(&x->remote, &y->remote);
 }
 

@@ -157,6 +157,7 @@ static int read_settings(struct look *look, const struct lp_netns_place *place)
 	stop->place = place;
 	netns->inode = place->inode;
 	netns->device = place->device;
+	netns->cookie = lp_netns_cookie();
 	netns->pid = place->pid;
 	netns->own = place->own;
 	lp_sysctl_kind(look->kernel, netns);

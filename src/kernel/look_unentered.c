@@ -22,6 +22,7 @@ static bool is_known(const struct lp_snapshot *snapshot, uint64_t inode)
 static void tell_sysctls(struct lp_netns *netns, const struct lp_sample_net *net)
 {
 	netns->inode = net->inode;
+	netns->cookie = net->cookie;
 	netns->range_low = lp_figure(net->low);
 	netns->range_high = lp_figure(net->high);
 	netns->tw_reuse = lp_figure(net->tw_reuse);

@@ -21,13 +21,18 @@
 
 static const char own_path[] = "thread-self/ns/net";
 
+void lp_netns_place_done(struct lp_netns_place *place)
+{
+	free(place->name);
+	free(place->path);
+	free(place->last_path);
+	*place = (struct lp_netns_place){0};
+}
+
 void lp_netns_list_done(struct lp_netns_list *list)
 {
-	for (size_t i = 0; i < list->n; i++) {
-		free(list->items[i].name);
-		free(list->items[i].path);
-		free(list->items[i].last_path);
-	}
+	for (size_t i = 0; i < list->n; i++)
+		lp_netns_place_done(&list->items[i]);
 	free(list->items);
 	if (list->scan) {
 		lp_inode_map_done(&list->scan->namespaces);
@@ -48,8 +53,9 @@ int lp_netns_list_place(struct lp_netns_list *list, uint64_t inode, uint64_t dev
 	int r = lp_inode_map_add(&list->scan->namespaces, inode, device, &number);
 	if (r < 0)
 		return r;
-	/* those that can't be entered are counted only; the caller's own is the first */
-	bool listed = list->scan->enter || number == 0;
+	/* those that can't be entered are counted only, or asked for; the caller's own is the first
+	 */
+	bool listed = list->scan->enter || list->closed_too || number == 0;
 	if (r > 0 && listed)
 		list->items[list->n++] = (struct lp_netns_place){.inode = inode, .device = device};
 	*ret = listed ? &list->items[number] : NULL;

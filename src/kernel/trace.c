@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/spare.h"
 #include "kernel/trace_sources.h"
 
 static const struct lp_trace_source *const sources[] = {
@@ -17,19 +18,124 @@ static const struct lp_trace_source *const sources[] = {
 };
 enum { SOURCES = sizeof(sources) / sizeof(sources[0]) };
 
+/* The list of namespaces is made anew so often, and for at most this part of the time. */
+enum { LISTED_EVERY_NS = 1000000000, LISTING_PART = 20 };
+
+/* So many that ended stay known: what was counted of them may be told only at the interval's end.
+ */
+enum { GONE = 64 };
+
 struct lp_trace {
 	const struct lp_kernel *kernel;
 	struct lp_trace_options options;
-	struct lp_snapshot *scratch; /* what the search for namespaces fills beside its list */
 	struct lp_netns_list namespaces;
+	struct lp_netns_place gone[GONE]; /* a ring: identity and name only */
+	size_t n_gone;                    /* ever */
+	struct lp_error unseen;           /* what of them may not be seen */
+	int64_t listed_ns, listing_ns;    /* when they were listed, and how long it took */
+	bool listed_anew;                 /* since the sources were told */
 	struct opened {
-		bool open, missing; /* neither: it is not wanted */
+		bool open;
 		void *state;
-		struct lp_error why; /* if missing */
+		struct lp_error why; /* what is missing of it, or "" */
 	} opened[SOURCES];
 	lp_trace_take take; /* while it runs */
 	void *context;
 };
+
+/* ---- namespaces ---------------------------------------------------------------------------- */
+
+static void list_done(struct lp_netns_list *list)
+{
+	lp_netns_list_done(list);
+}
+
+static const struct lp_netns_place *find_in(const struct lp_netns_place *places, size_t n,
+                                            struct lp_netns_id id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (lp_netns_id_is(lp_netns_place_id(&places[i]), id))
+			return &places[i];
+	return NULL;
+}
+
+static const struct lp_netns_place *find_place(const struct lp_trace *trace, struct lp_netns_id id)
+{
+	const struct lp_netns_list *list = &trace->namespaces;
+	const struct lp_netns_place *place = find_in(list->items, list->n, id);
+	if (place || !id.cookie)
+		return place;
+	return find_in(trace->gone, trace->n_gone < GONE ? trace->n_gone : GONE, id);
+}
+
+/* Takes the name of one that ended. Without a cookie it could not be told from the next one. */
+static void keep_gone(struct lp_trace *trace, struct lp_netns_place *place)
+{
+	struct lp_netns_place *gone = &trace->gone[trace->n_gone % GONE];
+	if (!place->cookie || find_place(trace, lp_netns_place_id(place)))
+		return;
+	free(gone->name);
+	*gone = (struct lp_netns_place){
+	        .inode = place->inode, .cookie = place->cookie, .name = lp_take_ptr(place->name)};
+	trace->n_gone++;
+}
+
+/* "a; b" of the gaps in what was searched. */
+static void note_unseen(struct lp_trace *trace, const struct lp_snapshot *scratch)
+{
+	size_t used = 0, room = sizeof(trace->unseen.text);
+	trace->unseen = (struct lp_error){0};
+	for (size_t i = 0; i < scratch->n_gaps && used < room; i++)
+		used += (size_t)snprintf(trace->unseen.text + used, room - used, "%s%s",
+		                         used ? "; " : "", scratch->gaps[i].why);
+}
+
+/* Puts a new list in place of the one there is, once it is whole. */
+static int list_namespaces(struct lp_trace *trace)
+{
+	_cleanup_(lp_snapshot_freep) struct lp_snapshot *scratch = lp_snapshot_new();
+	_cleanup_(list_done) struct lp_netns_list list = {.closed_too = true};
+	int64_t begin = lp_clock_ns();
+	int r = scratch ? lp_netns_list_read(trace->kernel, scratch, &list) : -ENOMEM;
+	if (r == 0)
+		r = lp_netns_list_cookies(trace->kernel, &list);
+	trace->listed_ns = lp_clock_ns();
+	trace->listing_ns = trace->listed_ns - begin;
+	if (r < 0)
+		return r;
+	note_unseen(trace, scratch);
+	struct lp_netns_list before = trace->namespaces;
+	trace->namespaces = list;
+	list = before;
+	for (size_t i = 0; i < list.n; i++)
+		keep_gone(trace, &list.items[i]);
+	trace->listed_anew = true;
+	return 0;
+}
+
+/* Whether to list again pays: a machine may have many processes to ask. */
+static bool may_list(const struct lp_trace *trace)
+{
+	return lp_clock_ns() - trace->listed_ns >= LISTING_PART * trace->listing_ns;
+}
+
+/* One that is not listed may have been made since. */
+static const struct lp_netns_place *place_of(struct lp_trace *trace, struct lp_netns_id id)
+{
+	const struct lp_netns_place *place = find_place(trace, id);
+	if (place || !may_list(trace) || list_namespaces(trace) < 0)
+		return place;
+	return find_place(trace, id);
+}
+
+static bool is_called(const struct lp_netns_place *place, const char *wanted)
+{
+	char inode[24];
+	if (!strcmp(wanted, "self"))
+		return place->own;
+	(void)snprintf(inode, sizeof(inode), "%" PRIu64, place->inode);
+	return !strcmp(inode, wanted) || (place->name && !strcmp(place->name, wanted));
+}
 
 /* ---- for sources --------------------------------------------------------------------------- */
 
@@ -48,30 +154,27 @@ const struct lp_netns_list *lp_trace_namespaces(const struct lp_trace *trace)
 	return &trace->namespaces;
 }
 
-static const struct lp_netns_place *place_of(const struct lp_trace *trace, uint64_t inode)
+const char *lp_trace_unseen(const struct lp_trace *trace)
 {
-	for (size_t i = 0; i < trace->namespaces.n; i++)
-		if (trace->namespaces.items[i].inode == inode)
-			return &trace->namespaces.items[i];
-	return NULL;
+	return *trace->unseen.text ? trace->unseen.text : NULL;
 }
 
-static bool is_called(const struct lp_netns_place *place, const char *wanted)
+bool lp_trace_wants_one(const struct lp_trace *trace)
 {
-	char inode[24];
-	if (!strcmp(wanted, "self"))
-		return place->own;
-	(void)snprintf(inode, sizeof(inode), "%" PRIu64, place->inode);
-	return !strcmp(inode, wanted) || (place->name && !strcmp(place->name, wanted));
+	return trace->options.netns && strcmp(trace->options.netns, "all") != 0;
 }
 
-bool lp_trace_wants(const struct lp_trace *trace, uint64_t inode)
+bool lp_trace_wants_place(const struct lp_trace *trace, const struct lp_netns_place *place)
 {
-	const char *wanted = trace->options.netns;
-	const struct lp_netns_place *place = place_of(trace, inode);
-	if (!wanted || !strcmp(wanted, "all"))
+	return !lp_trace_wants_one(trace) || is_called(place, trace->options.netns);
+}
+
+bool lp_trace_wants(struct lp_trace *trace, struct lp_netns_id id)
+{
+	if (!lp_trace_wants_one(trace))
 		return true;
-	return place && is_called(place, wanted);
+	const struct lp_netns_place *place = place_of(trace, id);
+	return place && is_called(place, trace->options.netns);
 }
 
 int lp_trace_emit(struct lp_trace *trace, struct lp_event *event)
@@ -94,44 +197,62 @@ void lp_trace_close(struct lp_trace *trace)
 		if (trace->opened[i].open)
 			sources[i]->close(trace->opened[i].state);
 	lp_netns_list_done(&trace->namespaces);
-	lp_snapshot_free(trace->scratch);
+	for (size_t i = 0; i < GONE; i++)
+		free(trace->gone[i].name);
 	free(trace);
+}
+
+/* Of whose inode or role this process may know nothing while it is there. */
+static bool may_be_hidden(const struct lp_trace *trace)
+{
+	const char *wanted = trace->options.netns;
+	return *trace->unseen.text &&
+	       (!strcmp(wanted, "host") || strspn(wanted, "0123456789") == strlen(wanted));
 }
 
 static int find_namespaces(struct lp_trace *trace, struct lp_error *err)
 {
-	const char *wanted = trace->options.netns;
-	trace->scratch = lp_snapshot_new();
-	int r = trace->scratch
-	                ? lp_netns_list_read(trace->kernel, trace->scratch, &trace->namespaces)
-	                : -ENOMEM;
+	const char *wanted = trace->options.netns, *unseen = trace->unseen.text;
+	int r = list_namespaces(trace);
 	if (r < 0)
 		return lp_fail(err, -r, "the network namespaces can't be listed: %s", strerror(-r));
 	for (size_t i = 0; i < trace->namespaces.n; i++)
-		if (lp_trace_wants(trace, trace->namespaces.items[i].inode))
+		if (lp_trace_wants_place(trace, &trace->namespaces.items[i]))
 			return 0;
-	return lp_fail(err, ENOENT,
+	return lp_fail(err, may_be_hidden(trace) ? EPERM : ENOENT,
 	               "no network namespace '%s': expected a name under /run/netns, an inode, "
-	               "'host', 'self' or 'all'",
-	               wanted);
+	               "'host', 'self' or 'all'%s%s%s",
+	               wanted, *unseen ? " (" : "", unseen, *unseen ? ")" : "");
+}
+
+/* What keeps descriptors for as long as it is open leaves some for what is read now and then. */
+static int open_source(struct lp_trace *trace, size_t index)
+{
+	struct opened *opened = &trace->opened[index];
+	struct lp_spare spare = {0};
+	int r = sources[index]->lasting ? lp_spare_hold(&spare) : 0;
+	if (r == 0)
+		r = sources[index]->open(trace, &opened->state, &opened->why);
+	lp_spare_drop(&spare);
+	opened->open = r == 0;
+	if (r < 0 && !*opened->why.text)
+		lp_say(&opened->why, "%s", strerror(-r));
+	return r;
 }
 
 static int open_sources(struct lp_trace *trace, struct lp_error *err)
 {
-	int any = 0, why = -ENOENT;
+	const char *why = "";
+	int any = 0, error = -ENOENT;
 	for (size_t i = 0; i < SOURCES; i++) {
-		struct opened *opened = &trace->opened[i];
-		int r = sources[i]->open(trace, &opened->state, &opened->why);
-		opened->open = r == 0;
-		opened->missing = r < 0;
-		any += opened->open;
-		why = r < 0 ? r : why;
-		if (r == -ENOMEM)
-			return lp_fail(err, ENOMEM, "out of memory");
+		int r = open_source(trace, i);
+		any += r == 0;
+		if (r >= 0 || (*why && sources[i] != &lp_trace_counters))
+			continue;
+		why = trace->opened[i].why.text; /* counters need least: what keeps them from it */
+		error = r;
 	}
-	return any ? 0
-	           : lp_fail(err, -why, "nothing can be traced: %s",
-	                     trace->opened[SOURCES - 1].why.text);
+	return any ? 0 : lp_fail(err, -error, "nothing can be traced: %s", why);
 }
 
 int lp_trace_open(const struct lp_kernel *kernel, const struct lp_trace_options *options,
@@ -154,7 +275,7 @@ bool lp_trace_missing(const struct lp_trace *trace, size_t index, const char **w
                       const char **why)
 {
 	for (size_t i = 0; i < SOURCES; i++) {
-		if (!trace->opened[i].missing || index-- > 0)
+		if (!*trace->opened[i].why.text || index-- > 0)
 			continue;
 		*what = sources[i]->what;
 		*why = trace->opened[i].why.text;
@@ -196,6 +317,17 @@ static int take_ready(struct lp_trace *trace, const struct pollfd waiting[SOURCE
 	return r;
 }
 
+/* Namespaces come and go while a trace runs. */
+static void list_again(struct lp_trace *trace)
+{
+	if (lp_clock_ns() - trace->listed_ns >= LISTED_EVERY_NS && may_list(trace))
+		(void)list_namespaces(trace); /* else those listed before stay */
+	for (size_t i = 0; i < SOURCES && trace->listed_anew; i++)
+		if (trace->opened[i].open && sources[i]->listed)
+			sources[i]->listed(trace, trace->opened[i].state);
+	trace->listed_anew = false;
+}
+
 static int tick_all(struct lp_trace *trace)
 {
 	int r = 0;
@@ -205,15 +337,20 @@ static int tick_all(struct lp_trace *trace)
 	return r;
 }
 
+static struct timespec time_left(int64_t until)
+{
+	int64_t left = until - lp_clock_ns();
+	left = left < 0 ? 0 : left < LISTED_EVERY_NS ? left : LISTED_EVERY_NS;
+	return (struct timespec){left / 1000000000, left % 1000000000};
+}
+
 /* Waits for events until `until`, in nanoseconds, and looks once in any case. 1: told to stop. */
 static int wait_until(struct lp_trace *trace, int stop, int64_t until)
 {
 	struct pollfd waiting[SOURCES + 1];
-	int64_t left = until - lp_clock_ns();
 	list_descriptors(trace, stop, waiting);
 	do {
-		const struct timespec timeout = {left > 0 ? left / 1000000000 : 0,
-		                                 left > 0 ? left % 1000000000 : 0};
+		const struct timespec timeout = time_left(until);
 		int n = ppoll(waiting, SOURCES + 1, &timeout, NULL);
 		if (n < 0 && errno != EINTR)
 			return lp_errno();
@@ -222,8 +359,8 @@ static int wait_until(struct lp_trace *trace, int stop, int64_t until)
 			return r;
 		if (n > 0 && waiting[0].revents)
 			return 1;
-		left = until - lp_clock_ns();
-	} while (left > 0);
+		list_again(trace);
+	} while (lp_clock_ns() < until);
 	return 0;
 }
 

@@ -29,9 +29,10 @@ enum { LP_TRACE_NOT_WANTED = 1 };
 
 struct lp_trace_source {
 	const char *what; /* for people, of what is missing without it: "refused connects" */
+	bool lasting;     /* keeps descriptors while it is open */
 	/*
-	 * 0 with *ret set; LP_TRACE_NOT_WANTED; or a negative errno with err set: what is missing.
-	 * The rest goes on.
+	 * 0 with *ret set, and err too where a part is missing; LP_TRACE_NOT_WANTED; or a negative
+	 * errno with err set: what is missing. The rest goes on.
 	 */
 	int (*open)(struct lp_trace *trace, void **ret, struct lp_error *err);
 	void (*close)(void *state);
@@ -41,6 +42,8 @@ struct lp_trace_source {
 	int (*ready)(struct lp_trace *trace, void *state);
 	/* An interval is over, or the trace. As ready. NULL: not asked. */
 	int (*tick)(struct lp_trace *trace, void *state);
+	/* The list of namespaces is another one. NULL: nothing to do then. */
+	void (*listed)(struct lp_trace *trace, void *state);
 	/* Events that were lost so far. NULL: none can be. */
 	uint64_t (*lost)(const void *state);
 };
@@ -50,11 +53,21 @@ struct lp_trace_source {
 const struct lp_kernel *lp_trace_kernel(const struct lp_trace *trace);
 const struct lp_trace_options *lp_trace_options(const struct lp_trace *trace);
 
-/* The namespaces there were when the trace began. */
+/*
+ * The namespaces there are, those too that may not be entered. Listed anew about once a second, and
+ * by lp_trace_wants() and lp_trace_emit(): no pointer into it outlives a call of these.
+ */
 const struct lp_netns_list *lp_trace_namespaces(const struct lp_trace *trace);
 
-/* Whether events of this namespace are asked for. */
-bool lp_trace_wants(const struct lp_trace *trace, uint64_t inode);
+/* What of them may not be seen: a phrase, or NULL. */
+const char *lp_trace_unseen(const struct lp_trace *trace);
+
+/* Whether one namespace is asked for. */
+bool lp_trace_wants_one(const struct lp_trace *trace);
+
+/* Whether events of this namespace are asked for; one that is not listed may list all anew. */
+bool lp_trace_wants(struct lp_trace *trace, struct lp_netns_id id);
+bool lp_trace_wants_place(const struct lp_trace *trace, const struct lp_netns_place *place);
 
 /* Hands an event over, its time and the name of its namespace filled in. */
 int lp_trace_emit(struct lp_trace *trace, struct lp_event *event);
@@ -73,7 +86,7 @@ static inline void lp_trace_closep(struct lp_trace **trace)
 	lp_trace_close(*trace);
 }
 
-/* The sources that could not be opened: what and why. False past the last. */
+/* The sources that could not be opened, or only in part: what and why. False past the last. */
 bool lp_trace_missing(const struct lp_trace *trace, size_t index, const char **what,
                       const char **why);
 

@@ -2,19 +2,16 @@
 
 /*
  * Counters of TCP and of connection tracking that tell of a limit, each namespace's once an
- * interval. To be in a namespace changes a thread for good, so a thread of its own goes round;
- * nothing is held open meanwhile, or a trace would keep namespaces alive that everybody else has
- * left.
+ * interval. Nothing is held open meanwhile, or a trace would keep namespaces alive that everybody
+ * else has left.
  */
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "kernel/conntrack_stats.h"
 #include "kernel/netstat.h"
 #include "kernel/text.h"
@@ -47,16 +44,22 @@ struct sample {
 	bool full; /* its table of connections was */
 };
 
+/* A namespace that is listed. */
 struct place {
-	const struct lp_netns_place *place;
+	struct lp_netns_id id;
+	bool wanted, known; /* known: was listed before */
 	struct sample last, now;
 };
 
 struct counters {
 	const struct lp_kernel *kernel;
-	struct place *places;
+	struct place *places; /* as those of the list, in its order */
 	size_t n;
 	int64_t read_ns; /* when the last ones were read */
+	/* of the round before */
+	bool only_new; /* it was of those only that were not listed before */
+	size_t closed;
+	int why_closed;
 };
 
 static void close_counters(void *state)
@@ -65,6 +68,8 @@ static void close_counters(void *state)
 	free(counters->places);
 	free(counters);
 }
+
+/* ---- reading ------------------------------------------------------------------------------- */
 
 static struct lp_figure read_figure(const struct lp_kernel *kernel, const char *path)
 {
@@ -98,35 +103,67 @@ static void read_place(const struct lp_kernel *kernel, struct place *place)
 	lp_snapshot_free(scratch);
 }
 
-static bool enter(const struct lp_kernel *kernel, const struct lp_netns_place *place)
+static bool is_to_be_read(void *context, size_t index)
 {
-	if (place->own)
-		return true; /* the first one of all: the thread has not moved yet */
-	_cleanup_(lp_close_fd) int fd = lp_netns_place_open(kernel, place);
-	return fd >= 0 && setns(fd, CLONE_NEWNET) == 0;
+	const struct counters *counters = context;
+	const struct place *place = &counters->places[index];
+	return place->wanted && !(counters->only_new && place->known);
 }
 
-static void *go_round(void *state)
+static void visit(void *context, size_t index, int error)
 {
-	struct counters *counters = state;
-	for (size_t i = 0; i < counters->n; i++) {
-		struct place *place = &counters->places[i];
-		if (enter(counters->kernel, place->place))
-			read_place(counters->kernel, place);
-		else
-			place->now = (struct sample){0};
-	}
+	struct counters *counters = context;
+	struct place *place = &counters->places[index];
+	place->now = (struct sample){0};
+	if (error == 0)
+		read_place(counters->kernel, place);
+	if (error == 0 || error == -ENOENT)
+		return; /* it may have gone */
+	counters->closed++;
+	counters->why_closed = error;
+}
+
+/* What was read of a namespace before; of most at the same place in the list. */
+static const struct place *find_place(const struct counters *counters, struct lp_netns_id id,
+                                      size_t hint)
+{
+	if (hint < counters->n && lp_netns_id_is(counters->places[hint].id, id))
+		return &counters->places[hint];
+	for (size_t i = 0; i < counters->n; i++)
+		if (lp_netns_id_is(counters->places[i].id, id))
+			return &counters->places[i];
 	return NULL;
 }
 
-static int read_all(struct counters *counters)
+/* Brings the places in line with the list. */
+static int take_list(struct counters *counters, const struct lp_trace *trace)
 {
-	pthread_t thread;
-	int error = pthread_create(&thread, NULL, go_round, counters);
-	if (error)
-		return lp_negative(error);
-	(void)pthread_join(thread, NULL);
+	const struct lp_netns_list *list = lp_trace_namespaces(trace);
+	struct place *places = calloc(list->n, sizeof(*places));
+	if (!places)
+		return -ENOMEM;
+	for (size_t i = 0; i < list->n; i++) {
+		const struct lp_netns_id id = lp_netns_place_id(&list->items[i]);
+		const struct place *before = find_place(counters, id, i);
+		if (before)
+			places[i] = *before;
+		places[i].id = id;
+		places[i].known = before;
+		places[i].wanted = lp_trace_wants_place(trace, &list->items[i]);
+	}
+	free(counters->places);
+	counters->places = places;
+	counters->n = list->n;
 	return 0;
+}
+
+static int go_round(struct counters *counters, const struct lp_trace *trace, bool only_new)
+{
+	const struct lp_netns_visitor visitor = {is_to_be_read, visit, counters};
+	int r = take_list(counters, trace);
+	counters->only_new = only_new;
+	counters->closed = 0;
+	return r < 0 ? r : lp_netns_visit(counters->kernel, lp_trace_namespaces(trace), &visitor);
 }
 
 static void keep_all(struct counters *counters)
@@ -136,23 +173,49 @@ static void keep_all(struct counters *counters)
 	counters->read_ns = lp_clock_ns();
 }
 
+/* What new ones count from here on is told. */
+static void listed(struct lp_trace *trace, void *state)
+{
+	struct counters *counters = state;
+	if (go_round(counters, trace, true) < 0)
+		return; /* then from the next interval on */
+	for (size_t i = 0; i < counters->n; i++)
+		if (!counters->places[i].known)
+			counters->places[i].last = counters->places[i].now;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* Says what is missing of those that are wanted. */
+static int judge(const struct counters *counters, const struct lp_trace *trace,
+                 struct lp_error *err)
+{
+	const char *unseen = lp_trace_unseen(trace), *reason = strerror(-counters->why_closed);
+	size_t read = 0;
+	for (size_t i = 0; i < counters->n; i++)
+		read += counters->places[i].now.tcp.time_wait_overflow.known;
+	if (counters->closed && lp_trace_wants_one(trace))
+		return lp_fail(err, -counters->why_closed, "'%s' may not be entered: %s",
+		               lp_trace_options(trace)->netns, reason);
+	if (!read)
+		return lp_fail(err, ENOENT, "/proc/net/netstat does not tell");
+	if (unseen && !lp_trace_wants_one(trace))
+		lp_say(err, "%s", unseen);
+	else if (counters->closed)
+		lp_say(err, "%zu network namespace%s may not be entered: %s", counters->closed,
+		       lp_text_plural(counters->closed), reason);
+	return 0;
+}
+
 static int open_counters(struct lp_trace *trace, void **ret, struct lp_error *err)
 {
-	const struct lp_netns_list *list = lp_trace_namespaces(trace);
 	struct counters *counters = calloc(1, sizeof(*counters));
-	if (counters)
-		counters->places = calloc(list->n, sizeof(*counters->places));
-	if (!counters || !counters->places) {
-		free(counters);
+	if (!counters)
 		return -ENOMEM;
-	}
 	counters->kernel = lp_trace_kernel(trace);
-	for (size_t i = 0; i < list->n; i++)
-		if (lp_trace_wants(trace, list->items[i].inode))
-			counters->places[counters->n++].place = &list->items[i];
-	int r = read_all(counters);
-	if (r == 0 && !counters->places[0].now.tcp.time_wait_overflow.known)
-		r = lp_fail(err, ENOENT, "/proc/net/netstat does not tell");
+	int r = go_round(counters, trace, false);
+	if (r == 0)
+		r = judge(counters, trace, err);
 	if (r < 0) {
 		close_counters(counters);
 		return r;
@@ -161,6 +224,8 @@ static int open_counters(struct lp_trace *trace, void **ret, struct lp_error *er
 	*ret = counters;
 	return 0;
 }
+
+/* ---- telling ------------------------------------------------------------------------------- */
 
 static struct lp_figure figure_at(const struct lp_tcp_counters *counters, size_t offset)
 {
@@ -181,7 +246,7 @@ static int tell_tcp(struct lp_trace *trace, const struct place *place, double se
 		struct lp_event event = {
 		        .kind = watched[i].kind,
 		        .has_netns = true,
-		        .netns = place->place->inode,
+		        .netns = place->id,
 		        .count = grown.n,
 		        .rate = lp_real((double)grown.n / seconds),
 		        .why = watched[i].why,
@@ -205,7 +270,7 @@ static int tell_conntrack(struct lp_trace *trace, const struct place *place, dou
 		struct lp_event event = {
 		        .kind = LP_EVENT_CONNTRACK_DROP,
 		        .has_netns = true,
-		        .netns = place->place->inode,
+		        .netns = place->id,
 		        .count = drops.packets[i],
 		        .rate = lp_real((double)drops.packets[i] / seconds),
 		        .why = lp_drop_names[i].label,
@@ -226,9 +291,10 @@ static int tick(struct lp_trace *trace, void *state)
 {
 	struct counters *counters = state;
 	double seconds = (double)(lp_clock_ns() - counters->read_ns) / 1e9;
-	int r = read_all(counters);
+	int r = go_round(counters, trace, false);
 	for (size_t i = 0; i < counters->n && r == 0; i++)
-		r = tell_place(trace, &counters->places[i], seconds);
+		if (counters->places[i].wanted)
+			r = tell_place(trace, &counters->places[i], seconds);
 	keep_all(counters);
 	return r;
 }
@@ -238,4 +304,5 @@ const struct lp_trace_source lp_trace_counters = {
         .open = open_counters,
         .close = close_counters,
         .tick = tick,
+        .listed = listed,
 };

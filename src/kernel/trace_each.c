@@ -25,7 +25,7 @@ static const char what[] = "single refused connects and first closers";
 struct singles {
 	struct each *programs;
 	struct lp_ring ring;
-	const struct lp_each_control *control; /* mapped */
+	struct lp_each_control *control; /* mapped */
 	struct lp_trace_who who;
 	struct lp_trace *trace; /* while the ring is read */
 };
@@ -34,7 +34,7 @@ static void close_singles(void *state)
 {
 	struct singles *singles = state;
 	if (singles->control)
-		(void)munmap((void *)(uintptr_t)singles->control, sizeof(*singles->control));
+		(void)munmap(singles->control, sizeof(*singles->control));
 	lp_ring_close(&singles->ring);
 	if (singles->programs)
 		each__destroy(singles->programs);
@@ -44,7 +44,7 @@ static void close_singles(void *state)
 
 static int map_control(struct singles *singles)
 {
-	void *control = mmap(NULL, sizeof(*singles->control), PROT_READ, MAP_SHARED,
+	void *control = mmap(NULL, sizeof(*singles->control), PROT_READ | PROT_WRITE, MAP_SHARED,
 	                     singles->programs->maps.each_control.map_fd, 0);
 	if (control == MAP_FAILED)
 		return lp_errno();
@@ -52,30 +52,35 @@ static int map_control(struct singles *singles)
 	return 0;
 }
 
-/* The one namespace that is asked for; 0: all. */
-static uint32_t wanted_netns(const struct lp_trace *trace)
+/*
+ * The one namespace that is asked for, if it is there now, so that others' events do not fill the
+ * ring; 0: all.
+ */
+static void choose(struct lp_trace *trace, void *state)
 {
+	enum { NONE = -1 };
+	struct singles *singles = state;
 	const struct lp_netns_list *list = lp_trace_namespaces(trace);
-	if (lp_trace_wants(trace, 0))
-		return 0;
-	for (size_t i = 0; i < list->n; i++)
-		if (lp_trace_wants(trace, list->items[i].inode))
-			return (uint32_t)list->items[i].inode;
-	return 0;
+	uint32_t wanted = lp_trace_wants_one(trace) ? (uint32_t)NONE : 0;
+	for (size_t i = 0; i < list->n && wanted; i++)
+		if (lp_trace_wants_place(trace, &list->items[i]))
+			wanted = (uint32_t)list->items[i].inode;
+	__atomic_store_n(&singles->control->wanted, wanted, __ATOMIC_RELAXED);
 }
 
-static int load(struct singles *singles, const struct lp_trace *trace, struct lp_error *err)
+static int load(struct singles *singles, struct lp_trace *trace, struct lp_error *err)
 {
 	singles->programs = each__open();
 	if (!singles->programs)
 		return -ENOMEM;
-	singles->programs->rodata->wanted_netns = wanted_netns(trace);
 	int r = each__load(singles->programs);
 	if (r == 0)
 		r = lp_ring_open(singles->programs->maps.each_events.map_fd, LP_EACH_ROOM,
 		                 &singles->ring);
 	if (r == 0)
 		r = map_control(singles);
+	if (r == 0)
+		choose(trace, singles);
 	if (r == 0 && each__attach(singles->programs) < 0)
 		r = lp_errno();
 	return r < 0 ? lp_bpf_refused("this", "5.15", r, err) : 0;
@@ -106,8 +111,9 @@ static int descriptor(const void *state)
 
 static struct lp_ledger_party party_of(const struct lp_each_event *single)
 {
-	struct lp_ledger_party party = {
-	        .netns = single->to.netns, .cgroup_id = single->cgroup, .pid = (pid_t)single->pid};
+	struct lp_ledger_party party = {.netns = {single->to.netns, single->to.netns_cookie},
+	                                .cgroup_id = single->cgroup,
+	                                .pid = (pid_t)single->pid};
 	memcpy(party.command, single->command, sizeof(party.command));
 	party.command[sizeof(party.command) - 1] = '\0';
 	lp_utf8_clean(party.command);
@@ -121,9 +127,9 @@ static int take(void *context, const void *record, size_t size)
 	if (size < sizeof(single))
 		return -EBADMSG;
 	memcpy(&single, record, sizeof(single));
-	if (!lp_trace_wants(singles->trace, single.to.netns))
-		return 0;
 	const struct lp_ledger_party party = party_of(&single);
+	if (!lp_trace_wants(singles->trace, party.netns))
+		return 0;
 	bool refused = single.what != LP_EACH_CLOSED_FIRST;
 	struct lp_event event = {
 	        .kind = refused ? LP_EVENT_REFUSED : LP_EVENT_CLOSED_FIRST,
@@ -157,11 +163,13 @@ static uint64_t lost(const void *state)
 
 const struct lp_trace_source lp_trace_each = {
         .what = what,
+        .lasting = true,
         .open = open_singles,
         .close = close_singles,
         .descriptor = descriptor,
         .ready = read_ring,
         .tick = read_ring, /* what came behind one that was still being written */
+        .listed = choose,
         .lost = lost,
 };
 

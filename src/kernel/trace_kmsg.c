@@ -42,10 +42,10 @@ static int descriptor(const void *state)
 }
 
 /* A line that names no namespace is told where all are asked for. */
-static bool is_wanted(const struct lp_trace *trace, const struct lp_log_entry *line)
+static bool is_wanted(struct lp_trace *trace, const struct lp_log_entry *line)
 {
-	const char *netns = lp_trace_options(trace)->netns;
-	return line->netns ? lp_trace_wants(trace, line->netns) : !netns || !strcmp(netns, "all");
+	return line->netns ? lp_trace_wants(trace, (struct lp_netns_id){line->netns, 0})
+	                   : !lp_trace_wants_one(trace);
 }
 
 static int ready(struct lp_trace *trace, void *state)
@@ -59,7 +59,7 @@ static int ready(struct lp_trace *trace, void *state)
 		struct lp_event event = {
 		        .kind = LP_EVENT_LOG,
 		        .has_netns = line.netns != 0,
-		        .netns = line.netns,
+		        .netns = {line.netns, 0},
 		        .count = line.lines,
 		        .line = &line,
 		};
@@ -78,6 +78,7 @@ static uint64_t lost(const void *state)
 
 const struct lp_trace_source lp_trace_kmsg = {
         .what = "kernel log",
+        .lasting = true,
         .open = open_log,
         .close = close_log,
         .descriptor = descriptor,

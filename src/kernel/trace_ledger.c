@@ -66,7 +66,8 @@ static int compare_lines(const void *a, const void *b)
 {
 	const struct share *x = a, *y = b;
 	BY(x->kind, y->kind);
-	BY(x->party.netns, y->party.netns);
+	BY(x->party.netns.inode, y->party.netns.inode);
+	BY(x->party.netns.cookie, y->party.netns.cookie);
 	BY(x->party.cgroup_id, y->party.cgroup_id);
 	BY(x->port, y->port);
 	BY(x->why, y->why);
@@ -81,7 +82,8 @@ static int compare_rows(const void *a, const void *b)
 	BY(x->kind, y->kind);
 	BY(x->party.pid, y->party.pid);
 	BY(x->party.start_ns, y->party.start_ns);
-	BY(x->party.netns, y->party.netns);
+	BY(x->party.netns.inode, y->party.netns.inode);
+	BY(x->party.netns.cookie, y->party.netns.cookie);
 	BY(x->party.cgroup_id, y->party.cgroup_id);
 	BY(x->port, y->port);
 	BY(x->why, y->why);

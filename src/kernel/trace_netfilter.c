@@ -125,13 +125,14 @@ static int tell(struct lp_trace *trace, struct netfilter *netfilter, struct told
 	char why[LP_SYMBOL * 2];
 	uint64_t grown = n - told->n;
 	told->n = n;
-	if (!grown || (told->place.netns && !lp_trace_wants(trace, told->place.netns)))
+	const struct lp_netns_id netns = {told->place.netns, told->place.netns_cookie};
+	if (!grown || (netns.inode && !lp_trace_wants(trace, netns)))
 		return 0;
 	explain(symbol_of(trace, netfilter, told->place.location), why);
 	struct lp_event event = {
 	        .kind = LP_EVENT_NETFILTER_DROP,
-	        .has_netns = told->place.netns != 0,
-	        .netns = told->place.netns,
+	        .has_netns = netns.inode != 0,
+	        .netns = netns,
 	        .count = grown,
 	        .rate = lp_real((double)grown / seconds),
 	        .why = why,
@@ -173,6 +174,7 @@ static uint64_t lost(const void *state)
 
 const struct lp_trace_source lp_trace_netfilter = {
         .what = "SYNs dropped by netfilter",
+        .lasting = true,
         .open = open_netfilter,
         .close = close_netfilter,
         .tick = tick,

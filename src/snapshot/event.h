@@ -31,7 +31,7 @@ struct lp_event {
 	enum lp_event_kind kind;
 	int64_t at_ms; /* since the epoch */
 	bool has_netns;
-	uint64_t netns;         /* inode; 0 where /proc does not tell the own one */
+	struct lp_netns_id netns;
 	const char *netns_name; /* or NULL */
 	bool netns_own;         /* the tracer's */
 	uint64_t count;         /* how many this stands for */

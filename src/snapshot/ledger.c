@@ -30,10 +30,10 @@ void lp_ledger_facts_free(struct lp_ledger_facts *facts)
 	free(facts);
 }
 
-const char *lp_ledger_netns_name(const struct lp_ledger_facts *facts, uint64_t inode)
+const char *lp_ledger_netns_name(const struct lp_ledger_facts *facts, struct lp_netns_id id)
 {
 	for (size_t i = 0; i < facts->n_names; i++)
-		if (facts->names[i].inode == inode)
+		if (lp_netns_id_is(facts->names[i].id, id))
 			return facts->names[i].name;
 	return NULL;
 }

@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "base/figure.h"
+#include "base/netns_id.h"
 
 /* A table of the ledger. */
 struct lp_ledger_table {
@@ -17,7 +18,7 @@ struct lp_ledger_table {
 enum { LP_LEDGER_TABLES = 4 };
 
 struct lp_ledger_party {
-	uint64_t netns; /* inode of the namespace that its sockets are in */
+	struct lp_netns_id netns; /* that its sockets are in */
 	uint64_t cgroup_id;
 	uint64_t start_ns; /* when the process began, since boot */
 	pid_t pid;         /* as the initial PID namespace numbers it */
@@ -62,7 +63,7 @@ enum { LP_SEARCH_TIMES = 24 };
 
 /* How long connects to a destination looked for a port. */
 struct lp_ledger_search_times {
-	uint64_t netns;
+	struct lp_netns_id netns;
 	struct lp_address remote;
 	uint16_t port;
 	uint64_t times[LP_SEARCH_TIMES];  /* since the ledger was turned on */
@@ -72,7 +73,7 @@ struct lp_ledger_search_times {
 };
 
 struct lp_netns_name {
-	uint64_t inode;
+	struct lp_netns_id id;
 	char *name;
 };
 
@@ -94,8 +95,8 @@ struct lp_ledger_facts {
 	size_t n_names;
 };
 
-/* The name of a namespace, or NULL. */
-const char *lp_ledger_netns_name(const struct lp_ledger_facts *facts, uint64_t inode);
+/* The name of a namespace, or NULL: it has none, or ended. */
+const char *lp_ledger_netns_name(const struct lp_ledger_facts *facts, struct lp_netns_id id);
 
 void lp_ledger_facts_free(struct lp_ledger_facts *facts);
 static inline void lp_ledger_facts_freep(struct lp_ledger_facts **facts)

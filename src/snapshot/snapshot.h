@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/figure.h"
+#include "base/netns_id.h"
 #include "snapshot/conntrack.h"
 #include "snapshot/counters.h"
 #include "snapshot/log.h"
@@ -133,7 +134,8 @@ struct lp_bind_address {
 
 struct lp_netns {
 	uint64_t inode;
-	uint64_t device; /* st_dev of the namespace file: with inode, its identity */
+	uint64_t device; /* st_dev of the namespace file: with inode, its identity … */
+	uint32_t cookie; /* … while it is there: struct lp_netns_id */
 	char *name;      /* under /run/netns, "host" for that of pid 1, or NULL */
 	pid_t pid;       /* a process inside, or 0 */
 	bool own;        /* the one in which this was asked */
@@ -279,6 +281,11 @@ const struct lp_program *lp_snapshot_program(const struct lp_snapshot *snapshot,
 
 /* All connections of a pool, TIME_WAIT included. */
 uint32_t lp_pool_total(const struct lp_pool *pool);
+
+static inline struct lp_netns_id lp_netns_id(const struct lp_netns *netns)
+{
+	return (struct lp_netns_id){netns->inode, netns->cookie};
+}
 
 /* Sockets in a namespace's TCP tables, of both families, without TIME_WAIT: known if IPv4's are. */
 struct lp_figure lp_netns_in_use(const struct lp_netns *netns);

@@ -32,7 +32,7 @@ static int put_netns(const struct lp_event_style *style, const struct lp_event *
 	if (event->netns_name)
 		(void)snprintf(name, sizeof(name), "%s", event->netns_name);
 	else
-		(void)snprintf(name, sizeof(name), "namespace %" PRIu64, event->netns);
+		(void)snprintf(name, sizeof(name), "namespace %" PRIu64, event->netns.inode);
 	lp_text_clean(name, style->unicode);
 	return lp_put(out, " in %s", name);
 }
@@ -142,7 +142,8 @@ static int put_json(FILE *out, json_t *taken)
 
 static json_t *netns_object(const struct lp_event *event)
 {
-	const struct lp_netns netns = {.inode = event->netns, .name = (char *)event->netns_name};
+	const struct lp_netns netns = {.inode = event->netns.inode,
+	                               .name = (char *)event->netns_name};
 	return lp_json_netns(&netns);
 }
 

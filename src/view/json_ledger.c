@@ -18,10 +18,10 @@ static int set_count(json_t *object, const char *key, uint64_t n)
 	return set_new(object, key, json_integer((json_int_t)n));
 }
 
-static json_t *netns_object(const struct lp_ledger_facts *facts, uint64_t inode)
+static json_t *netns_object(const struct lp_ledger_facts *facts, struct lp_netns_id id)
 {
-	const char *name = lp_ledger_netns_name(facts, inode);
-	return json_pack("{s:I,s:o}", "inode", (json_int_t)inode, "name",
+	const char *name = lp_ledger_netns_name(facts, id);
+	return json_pack("{s:I,s:o}", "inode", (json_int_t)id.inode, "name",
 	                 name ? lp_json_text(name) : json_null());
 }
 

@@ -25,13 +25,13 @@ static const char *micro(const struct page *page)
 }
 
 /* "web", "host", or the inode, safe to print. */
-static void netns_text(const struct page *page, uint64_t inode, char buf[LP_CELL])
+static void netns_text(const struct page *page, struct lp_netns_id id, char buf[LP_CELL])
 {
-	const char *name = lp_ledger_netns_name(page->facts, inode);
+	const char *name = lp_ledger_netns_name(page->facts, id);
 	if (name)
 		(void)snprintf(buf, LP_CELL, "%s", name);
 	else
-		(void)snprintf(buf, LP_CELL, "%" PRIu64, inode);
+		(void)snprintf(buf, LP_CELL, "%" PRIu64, id.inode);
 	lp_text_clean(buf, page->style->unicode);
 }
 

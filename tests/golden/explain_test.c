@@ -57,8 +57,12 @@ static void remember(struct lp_snapshot *snapshot)
 {
 	enum { HOUR_MS = 3600000, LONG_MS = 600000, MOMENT_MS = 3000 };
 	const uint64_t netns = snapshot->netns[0].inode;
-	const struct lp_ledger_party nginx = {.netns = netns, .pid = 812, .command = "nginx"},
-	                             curl = {.netns = netns, .pid = 4711, .command = "curl"};
+	const struct lp_ledger_party nginx = {.netns = {.inode = netns},
+	                                      .pid = 812,
+	                                      .command = "nginx"},
+	                             curl = {.netns = {.inode = netns},
+	                                     .pid = 4711,
+	                                     .command = "curl"};
 	int64_t now = snapshot->taken_at_ms;
 	struct lp_ledger_facts *ledger = calloc(1, sizeof(*ledger));
 	assert_non_null(ledger);

@@ -28,12 +28,13 @@ static struct lp_address address(const char *text)
 
 static struct lp_ledger_party party(pid_t pid, const char *command, uint64_t netns)
 {
-	struct lp_ledger_party ret = {.netns = netns, .cgroup_id = 4711, .pid = pid};
+	struct lp_ledger_party ret = {.netns = {.inode = netns}, .cgroup_id = 4711, .pid = pid};
 	(void)snprintf(ret.command, sizeof(ret.command), "%s", command);
 	return ret;
 }
 
-static struct lp_netns_name names[] = {{HOST, (char *)"host"}, {WEB, (char *)"web\033[2J"}};
+static struct lp_netns_name names[] = {{{.inode = HOST}, (char *)"host"},
+                                       {{.inode = WEB}, (char *)"web\033[2J"}};
 
 static struct lp_ledger_facts quiet(void)
 {
@@ -73,14 +74,14 @@ static struct lp_ledger_facts busy(void)
 	refusals[2] = refusals[1];
 	refusals[2].why = LP_REFUSAL_NO_PORT;
 	refusals[2].refused = 1;
-	searches[0] = (struct lp_ledger_search_times){.netns = HOST,
+	searches[0] = (struct lp_ledger_search_times){.netns = {.inode = HOST},
 	                                              .remote = address("10.0.0.2"),
 	                                              .port = 80,
 	                                              .times = {[1] = 900, [4] = 90, [11] = 420},
 	                                              .recent = {[11] = 400},
 	                                              .total_ns = 980000000,
 	                                              .unmeasured = 10};
-	searches[1] = (struct lp_ledger_search_times){.netns = WEB,
+	searches[1] = (struct lp_ledger_search_times){.netns = {.inode = WEB},
 	                                              .remote = address("::1"),
 	                                              .port = 443,
 	                                              .times = {[23] = 1},

@@ -20,11 +20,17 @@ NEW_NETNS = 0x40000000  # CLONE_NEWNET
 TELL = os.environ.get("LEDGER_TELL", str(SOURCE / "build/tests/system/ledger_tell"))
 
 
-def new_netns():
+def enter_netns(descriptor):
+    if ctypes.CDLL(None).setns(descriptor, NEW_NETNS):
+        raise OSError("setns() failed")
+
+
+def new_netns(up=True):
     """Leaves this namespace, with the TIME_WAITs in it, for another one."""
     if ctypes.CDLL(None).unshare(NEW_NETNS):
         raise OSError("unshare() failed")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    if up:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def own_netns():

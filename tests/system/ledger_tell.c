@@ -39,7 +39,7 @@ static json_t *party(const struct lp_ledger *ledger, uint32_t who)
 		return json_null();
 	return json_pack("{s:i,s:s,s:I,s:I}", "pid", (int)found.pid, "command", found.command,
 	                 "cgroup_id", (json_int_t)found.cgroup_id, "netns",
-	                 (json_int_t)found.netns);
+	                 (json_int_t)found.netns.inode);
 }
 
 static int tell(const struct lp_diag_message *m, void *context)

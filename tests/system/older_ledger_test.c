@@ -47,7 +47,7 @@ static void it_counts_what_is_refused(void **state)
 	uint64_t refused = 0;
 	for (size_t i = 0; i < facts->n_refusals; i++) {
 		const struct lp_ledger_refusal *refusal = &facts->refusals[i];
-		if (refusal->party.netns != ns.inode)
+		if (refusal->party.netns.inode != ns.inode)
 			continue;
 		assert_true(lp_address_equal(&refusal->remote, &local));
 		assert_int_equal(refusal->port, PORT);

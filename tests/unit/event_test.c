@@ -16,7 +16,7 @@ static struct lp_event refused(void)
 	        .kind = LP_EVENT_REFUSED,
 	        .at_ms = 1767225600123, /* 2026-01-01 00:00:00.123 */
 	        .has_netns = true,
-	        .netns = 4026532316,
+	        .netns = {.inode = 4026532316},
 	        .netns_name = "bl\033ue",
 	        .count = 1234,
 	        .rate = lp_real(617),

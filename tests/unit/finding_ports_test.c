@@ -330,7 +330,7 @@ static struct lp_ledger_refusal *refuse(const char *remote, uint64_t n, int64_t 
 	assert_non_null(ledger->refusals);
 	ledger->n_refusals = 1;
 	ledger->refusals[0] = (struct lp_ledger_refusal){
-	        .party = {.netns = scene.netns->inode, .pid = 812, .command = "nginx"},
+	        .party = {.netns = lp_netns_id(scene.netns), .pid = 812, .command = "nginx"},
 	        .remote = unit_address(remote),
 	        .port = 80,
 	        .refused = n,
@@ -358,7 +358,14 @@ static void connects_that_found_no_port(void **state)
 	scene_judge(&scene);
 	assert_null(scene_find(&scene, "connects-refused"));
 	refusal->last_ms = 999000;
-	refusal->party.netns++; /* elsewhere */
+	refusal->party.netns.inode++; /* elsewhere */
+	scene_judge(&scene);
+	assert_null(scene_find(&scene, "connects-refused"));
+	scene.netns->cookie = 4097;
+	refusal->party.netns = lp_netns_id(scene.netns);
+	scene_judge(&scene);
+	scene_must(&scene, "connects-refused");
+	refusal->party.netns.cookie++; /* one that had this inode before */
 	scene_judge(&scene);
 	assert_null(scene_find(&scene, "connects-refused"));
 }
@@ -397,7 +404,7 @@ static void the_ledger_measures_the_search(void **state)
 	assert_non_null(ledger->searches);
 	ledger->n_searches = 1;
 	ledger->searches[0] = (struct lp_ledger_search_times){
-	        .netns = scene.netns->inode, .remote = unit_address("10.0.0.2"), .port = 80};
+	        .netns = lp_netns_id(scene.netns), .remote = unit_address("10.0.0.2"), .port = 80};
 	ledger->searches[0].recent[4] = 1000; /* less than 16 us */
 	scene.snapshot->ledger = ledger;
 	scene_fine(&scene); /* the program has named its range */
@@ -406,6 +413,11 @@ static void the_ledger_measures_the_search(void **state)
 	scene_judge(&scene);
 	const struct lp_finding *finding = scene_must(&scene, "port-search-slow");
 	assert_non_null(strstr(finding->evidence.items[0], "ledger"));
+	scene.netns->cookie = 4097;
+	ledger->searches[0].netns.cookie = 1; /* of one that had this inode before */
+	scene_judge(&scene);
+	finding = scene_must(&scene, "port-search-slow"); /* by what is known without it */
+	assert_null(strstr(finding->evidence.items[0], "ledger"));
 }
 
 #define CASE(function) SCENE_CASE(function, scene)
