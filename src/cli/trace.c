@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/patient.h"
 
 enum { LONGEST_S = 1000000 };
 enum key { KEY_EACH = 256, KEY_FOR, KEY_COLOUR };
@@ -99,10 +101,17 @@ int trace_main(int argc, char **argv)
 	_cleanup_(lp_close_fd) int stop = open_stop();
 	if (stop < 0)
 		return complain(EX_OSERR, "signals can't be waited for: %s", strerror(-stop));
+	_cleanup_(lp_close_file) FILE *out = patient_open(STDOUT_FILENO, stop);
+	if (!out)
+		return complain(EX_OSERR, "out of memory");
 	o.trace.stop = stop;
 	o.trace.unicode = output_unicode();
 	o.trace.colour = output_colour(o.colour);
 	char message[512];
-	int r = lastport_trace(&o.trace, stdout, message, sizeof(message));
+	int r = lastport_trace(&o.trace, out, message, sizeof(message));
+	if (r < 0)
+		__fpurge(out);
+	if (r == -ETIMEDOUT)
+		return complain(EX_IOERR, "told to end, while nobody takes what was to be told");
 	return r < 0 && *message ? complain(look_status(r), "%s", message) : write_status(r);
 }
