@@ -246,13 +246,19 @@ static bool is_running(struct mnl_socket *nl, const char *link)
 }
 
 /* events NULL: does not wait until it can be used. */
-static int add_address(struct mnl_socket *nl, struct mnl_socket *events,
+static int add_address(struct mnl_socket *nl, struct mnl_socket *events, const char *link,
                        const struct network *network, unsigned index)
 {
 	_Alignas(8) char buf[BUFFER];
 	int r = lab_netlink_talk(nl, address_request(buf, network, index), NULL, NULL);
 	if (r == 0 && events)
 		r = wait_local_route(events, &network->address);
+	/*
+	 * fib6_add_rt2node() tells of a route before it marks the node as one that has any. It goes
+	 * on with the lock that a question about a link takes.
+	 */
+	if (r == 0 && events)
+		(void)is_running(nl, link);
 	return r;
 }
 
@@ -279,7 +285,7 @@ int lab_addresses(const struct lab_ns *ns, const char *link, const char *text, u
 		return lp_fail(err, errno, "netlink: %s", strerror(errno));
 	bool wait = six && is_running(nl, link);
 	for (unsigned i = 0; i < n; i++) {
-		r = add_address(nl, wait ? events : NULL, &network, index);
+		r = add_address(nl, wait ? events : NULL, link, &network, index);
 		if (r < 0)
 			return lp_fail(err, -r, "address %s (number %u) on %s: %s", text, i, link,
 			               strerror(-r));

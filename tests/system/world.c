@@ -266,7 +266,12 @@ static void use_pool(struct world *w, struct world_pool *pool)
 		int r = lab_pair_open(&pool->how, &pool->to, pool->listener, &pair);
 		if (r == -EADDRNOTAVAIL)
 			return;
-		must(r);
+		if (r < 0) {
+			char text[512];
+			fail_msg("%s; %s -> [%s]:%u, number %u: %s",
+			         world_text(w, text, sizeof(text)), pool->local, pool->remote,
+			         pool->port, i, strerror(-r));
+		}
 		w->bound_six |= pool->family == AF_INET6 && pool->how.from;
 		enum fate fate = often;
 		if (mixed && dice_chance(dice, 60))
@@ -323,6 +328,8 @@ void world_fill(struct world *w)
 		if (twice)
 			let_age(w);
 	}
+	if (w->delay_ms == 1)
+		let_age(w); /* sock_diag tells an age in jiffies */
 	if (w->delay_ms <= 1 || !w->reuse || !w->timestamps)
 		w->stale_ns = 0; /* age is nothing to them */
 }
