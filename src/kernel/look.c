@@ -229,18 +229,14 @@ static int select_wanted(struct look *look)
 	snapshot->n_netns = kept;
 	if (kept)
 		return 0;
-	const char *gap = not_searched(snapshot);
-	return lp_fail(look->err, ENOENT,
-	               "no network namespace '%s': expected a name under /run/netns, an inode, "
-	               "'host', 'self' or 'all'%s%s%s",
-	               look->options->netns, *gap ? " (" : "", gap, *gap ? ")" : "");
+	return lp_netns_none(look->kernel, look->options->netns, not_searched(snapshot), look->err);
 }
 
 /*
  * TCP sockets that are in no table of connections or listeners. Only among these can be bound ones
  * that are not connected, and asking for them walks the bind table: 165 ms at a million sockets.
  * The namespaces are read one after the other: where sockets came and went meanwhile, the sum of
- * their tables may be too high and proves nothing.
+ * their tables may be too high and proves nothing. See tables_stayed().
  */
 static bool may_be_bound(const struct look *look)
 {
@@ -257,6 +253,25 @@ static bool may_be_bound(const struct look *look)
 	return look->allocated_low != look->allocated_high || look->allocated_high > in_tables;
 }
 
+/*
+ * Whether every table still has as many sockets as when it was read first. As many came in one
+ * namespace as went in another, and the machine's count alone would not tell.
+ */
+static bool tables_stayed(struct look *look)
+{
+	for (size_t i = 0; i < look->snapshot->n_netns; i++) {
+		const struct lp_netns *netns = &look->snapshot->netns[i];
+		struct lp_netns again = {.inode = netns->inode};
+		if (enter(look, look->stops[i].place) < 0 ||
+		    lp_sockstat_read(look->kernel, look->snapshot, &again) < 0)
+			return false;
+		note_allocated(look);
+		if (lp_netns_in_use(&again).n != lp_netns_in_use(netns).n)
+			return false;
+	}
+	return look->allocated_low == look->allocated_high;
+}
+
 /* inet_diag lists bound sockets since Linux 6.8 (91051f003948). */
 static bool kernel_lists_bound(const struct lp_machine *machine)
 {
@@ -269,7 +284,7 @@ static bool kernel_lists_bound(const struct lp_machine *machine)
 static int choose_options(struct look *look, struct lp_sockets_options *ret)
 {
 	struct lp_owner_notes *notes = look->options->notes;
-	*ret = (struct lp_sockets_options){.bound = may_be_bound(look),
+	*ret = (struct lp_sockets_options){.bound = may_be_bound(look) || !tables_stayed(look),
 	                                   .sightings = notes ? &notes->sightings : NULL};
 	if (!ret->bound || kernel_lists_bound(&look->snapshot->machine))
 		return 0;
