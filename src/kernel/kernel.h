@@ -145,6 +145,13 @@ int lp_netns_place_search(const struct lp_kernel *kernel, const struct lp_netns_
 int lp_netns_list_read(const struct lp_kernel *kernel, struct lp_snapshot *snapshot,
                        struct lp_netns_list *list);
 
+/*
+ * Says why the one that was asked for is not among those to be read; unseen: the gaps, or "".
+ * -EPERM: it may not be entered, or perhaps not be seen; else -ENOENT.
+ */
+int lp_netns_none(const struct lp_kernel *kernel, const char *wanted, const char *unseen,
+                  struct lp_error *err);
+
 /* Who goes round the namespaces of a list, in a thread that is in each in turn. */
 struct lp_netns_visitor {
 	bool (*wants)(void *context, size_t index); /* NULL: all */

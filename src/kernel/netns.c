@@ -317,3 +317,29 @@ int lp_netns_place_search(const struct lp_kernel *kernel, const struct lp_netns_
 	}
 	return -ENOENT;
 }
+
+/* ---- one that was asked for --------------------------------------------------------------- */
+
+/* Whether there is one of that name under /run/netns. */
+static bool is_named(const struct lp_kernel *kernel, const char *name)
+{
+	struct stat own, named;
+	return kernel->run_netns >= 0 && !strchr(name, '/') && *name != '.' &&
+	       fstatat(kernel->proc, own_path, &own, 0) == 0 &&
+	       fstatat(kernel->run_netns, name, &named, 0) == 0 && named.st_dev == own.st_dev;
+}
+
+int lp_netns_none(const struct lp_kernel *kernel, const char *wanted, const char *unseen,
+                  struct lp_error *err)
+{
+	bool may = lp_has_capability(CAP_SYS_ADMIN);
+	bool number = strspn(wanted, "0123456789") == strlen(wanted);
+	if (!may && is_named(kernel, wanted))
+		return lp_fail(err, EPERM, "network namespace '%s' may not be entered: needs root",
+		               wanted);
+	/* of an inode or a role this process may know nothing while it is there */
+	return lp_fail(err, !may && (number || !strcmp(wanted, "host")) ? EPERM : ENOENT,
+	               "no network namespace '%s': expected a name under /run/netns, an inode, "
+	               "'host', 'self' or 'all'%s%s%s",
+	               wanted, *unseen ? " (" : "", unseen, *unseen ? ")" : "");
+}

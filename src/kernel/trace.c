@@ -75,8 +75,8 @@ static void keep_gone(struct lp_trace *trace, struct lp_netns_place *place)
 	if (!place->cookie || find_place(trace, lp_netns_place_id(place)))
 		return;
 	free(gone->name);
-	*gone = (struct lp_netns_place){
-	        .inode = place->inode, .cookie = place->cookie, .name = lp_take_ptr(place->name)};
+	*gone = (struct lp_netns_place){.inode = place->inode, .cookie = place->cookie};
+	gone->name = lp_take_ptr(place->name);
 	trace->n_gone++;
 }
 
@@ -202,27 +202,15 @@ void lp_trace_close(struct lp_trace *trace)
 	free(trace);
 }
 
-/* Of whose inode or role this process may know nothing while it is there. */
-static bool may_be_hidden(const struct lp_trace *trace)
-{
-	const char *wanted = trace->options.netns;
-	return *trace->unseen.text &&
-	       (!strcmp(wanted, "host") || strspn(wanted, "0123456789") == strlen(wanted));
-}
-
 static int find_namespaces(struct lp_trace *trace, struct lp_error *err)
 {
-	const char *wanted = trace->options.netns, *unseen = trace->unseen.text;
 	int r = list_namespaces(trace);
 	if (r < 0)
 		return lp_fail(err, -r, "the network namespaces can't be listed: %s", strerror(-r));
 	for (size_t i = 0; i < trace->namespaces.n; i++)
 		if (lp_trace_wants_place(trace, &trace->namespaces.items[i]))
 			return 0;
-	return lp_fail(err, may_be_hidden(trace) ? EPERM : ENOENT,
-	               "no network namespace '%s': expected a name under /run/netns, an inode, "
-	               "'host', 'self' or 'all'%s%s%s",
-	               wanted, *unseen ? " (" : "", unseen, *unseen ? ")" : "");
+	return lp_netns_none(trace->kernel, trace->options.netns, trace->unseen.text, err);
 }
 
 /* What keeps descriptors for as long as it is open leaves some for what is read now and then. */

@@ -75,8 +75,8 @@ int lp_trace_emit(struct lp_trace *trace, struct lp_event *event);
 /* ---- for who traces ------------------------------------------------------------------------ */
 
 /*
- * Opens every source. 0 if any could be; else -EPERM or what the last one answered. *ret is the
- * caller's in any case but -ENOMEM and -ENOENT (no such namespace).
+ * Opens every source. 0 if any could be, and *ret is the caller's; else what keeps the counters
+ * from being read, or -ENOENT or -EPERM of lp_netns_none().
  */
 int lp_trace_open(const struct lp_kernel *kernel, const struct lp_trace_options *options,
                   struct lp_trace **ret, struct lp_error *err);

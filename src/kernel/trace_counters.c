@@ -56,8 +56,8 @@ struct counters {
 	struct place *places; /* as those of the list, in its order */
 	size_t n;
 	int64_t read_ns; /* when the last ones were read */
-	/* of the round before */
-	bool only_new; /* it was of those only that were not listed before */
+	/* of the last round */
+	bool only_new; /* it was to those only that were not listed before */
 	size_t closed;
 	int why_closed;
 };
@@ -190,7 +190,9 @@ static void listed(struct lp_trace *trace, void *state)
 static int judge(const struct counters *counters, const struct lp_trace *trace,
                  struct lp_error *err)
 {
-	const char *unseen = lp_trace_unseen(trace), *reason = strerror(-counters->why_closed);
+	const char *unseen = lp_trace_unseen(trace);
+	const char *reason =
+	        counters->why_closed == -EPERM ? "needs root" : strerror(-counters->why_closed);
 	size_t read = 0;
 	for (size_t i = 0; i < counters->n; i++)
 		read += counters->places[i].now.tcp.time_wait_overflow.known;
