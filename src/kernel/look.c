@@ -235,22 +235,28 @@ static int select_wanted(struct look *look)
 /*
  * TCP sockets that are in no table of connections or listeners. Only among these can be bound ones
  * that are not connected, and asking for them walks the bind table: 165 ms at a million sockets.
- * The namespaces are read one after the other: where sockets came and went meanwhile, the sum of
- * their tables may be too high and proves nothing. See tables_stayed().
+ * The namespaces are read one after the other: where a socket went from one and another came in the
+ * next, the sum of their tables is too high and proves nothing, though the machine's count stays.
+ * So either one namespace has all, or there are so many that it pays to look twice:
+ * tables_stayed().
  */
 static bool may_be_bound(const struct look *look)
 {
 	const struct lp_snapshot *snapshot = look->snapshot;
 	if (look->partial || !snapshot->privileged || !snapshot->machine.tcp_allocated.known)
 		return true;
-	uint64_t in_tables = 0;
+	enum { MANY = 100000 };
+	uint64_t in_tables = 0, most = 0;
 	for (size_t i = 0; i < snapshot->n_netns; i++) {
 		const struct lp_netns *netns = &snapshot->netns[i];
 		if (!netns->in_use4.known || (netns->has_ipv6 && !netns->in_use6.known))
 			return true;
-		in_tables += lp_netns_in_use(netns).n;
+		uint64_t here = lp_netns_in_use(netns).n;
+		in_tables += here;
+		most = here > most ? here : most;
 	}
-	return look->allocated_low != look->allocated_high || look->allocated_high > in_tables;
+	return look->allocated_low != look->allocated_high || look->allocated_high > in_tables ||
+	       (most < in_tables && in_tables < MANY);
 }
 
 /*
