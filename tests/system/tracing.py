@@ -34,6 +34,8 @@ class Trace:
             [*command, "trace", "--json", "--netns", netns, "--interval", "0.2", *arguments],
             env=WORLD | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
         self.lines, self.errors, self.status = [], "", None
+        self.late = threading.Timer(3 * TIMEOUT_S, self.child.kill)  # what is awaited never comes
+        self.late.start()
 
     def read(self):
         line = self.child.stdout.readline()
@@ -78,6 +80,7 @@ class Trace:
         return self
 
     def __exit__(self, *error):
+        self.late.cancel()
         if self.child.poll() is None:
             self.child.kill()
             self.child.communicate()
