@@ -8,12 +8,14 @@ Runs itself again in a network namespace of its own.
 import array
 import contextlib
 import fcntl
+import os
 import resource
 import signal
 import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 from command import TIMEOUT_S, run_inside
 from ledger import enter_netns, new_netns
@@ -113,10 +115,27 @@ def many_namespaces(n):
         yield
 
 
+def worked_s(child):
+    """What it has had of the processors."""
+    after_command = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+    user, system = after_command.split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_late(trace, interval, intervals):
+    """Until it has worked for longer than so many intervals lasted, and so has missed some."""
+    begin, end = worked_s(trace.child), time.monotonic() + TIMEOUT_S
+    while worked_s(trace.child) - begin < interval * intervals:
+        if time.monotonic() > end:
+            raise OSError("its work does not take long enough")
+        time.sleep(0.01)
+
+
 def it_ends_where_its_work_takes_longer_than_an_interval(problems):
-    with many_namespaces(1200), Trace("--interval", "0.1", netns="all") as trace:
+    interval = 0.1
+    with many_namespaces(1200), Trace("--interval", str(interval), netns="all") as trace:
         wait_for_begin(trace)
-        time.sleep(2)  # it is late by then
+        wait_until_late(trace, interval, 10)
         trace.end()
     if trace.status or trace.lines[-1]["event"] != "summary":
         problems.append(f"status {trace.status}: {trace.errors}")
